@@ -34,6 +34,11 @@ eagle_find_archives(grpc_archives grpc++_reflection grpc++ grpc gpr upb address_
                     protobuf ssl crypto z)
 eagle_find_archives(crypto_archive crypto)
 eagle_find_archives(yaml_archive yaml-cpp)
+eagle_find_archives(re2_archive re2)
+eagle_find_archives(zlib_archive z)
+eagle_find_archives(zstd_archive zstd)
+# Built by packaging/install-isal.sh where it can be; Debian has the shared library only.
+find_library(isal_archive libisal.a)
 
 function(eagle_interface name)
   cmake_parse_arguments(arg "" "" "SHARED;STATIC" ${ARGN})
@@ -52,6 +57,15 @@ eagle_interface(grpc
   STATIC "$<LINK_GROUP:RESCAN,${grpc_group}>")
 eagle_interface(crypto SHARED OpenSSL::Crypto STATIC "${crypto_archive}")
 eagle_interface(yaml SHARED yaml-cpp STATIC "${yaml_archive}")
+eagle_interface(re2 SHARED re2 STATIC "${re2_archive}")
+eagle_interface(zlib SHARED z STATIC "${zlib_archive}")
+eagle_interface(zstd SHARED zstd STATIC "${zstd_archive}")
+
+add_library(eagle_isal INTERFACE)
+if(isal_archive)
+  target_compile_definitions(eagle_isal INTERFACE EAGLE_HAVE_ISAL)
+  target_link_libraries(eagle_isal INTERFACE "${isal_archive}")
+endif()
 
 add_library(eagle_grpc_headers ALIAS eagle_grpc)
 
@@ -61,4 +75,8 @@ target_compile_definitions(eagle_fmt INTERFACE FMT_HEADER_ONLY SPDLOG_FMT_EXTERN
 
 add_library(eagle_asio INTERFACE)
 target_compile_definitions(eagle_asio INTERFACE BOOST_ASIO_DISABLE_CO_AWAIT)
+if(EAGLE_SANITIZE MATCHES "thread")
+  # The thread sanitizer does not know fences, and gcc warns of each; Asio's locks order enough.
+  target_compile_definitions(eagle_asio INTERFACE BOOST_ASIO_DISABLE_FENCED_BLOCK)
+endif()
 target_link_libraries(eagle_asio INTERFACE Threads::Threads)
