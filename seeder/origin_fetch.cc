@@ -1,0 +1,153 @@
+#include "seeder/origin_fetch.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <memory>
+#include <optional>
+
+#include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
+#include "lib/base/digest.h"
+#include "lib/observe/log.h"
+#include "lib/swarm/torrent.h"
+
+namespace eagle::seeder {
+namespace {
+
+// The session promises to say "announced" after half a second at the latest.
+constexpr std::chrono::seconds kAnnounceTimeout{2};
+
+// Disk, piece hashes and SHA-256 in one pass.
+class LayerSink final : public registry::BlobSink {
+ public:
+  LayerSink(const registry::BlobUrl& url, Storage& storage, SeederMetrics& metrics,
+            const ProgressCallback& progress)
+      : url_(url), storage_(storage), metrics_(metrics), progress_(progress) {}
+
+  absl::Status Begin(std::int64_t size_bytes) override {
+    const std::string source = fmt::format("{}/{}", url_.registry, url_.repository);
+    EAGLE_ASSIGN_OR_RETURN(writer_, storage_.Create(url_.digest, size_bytes, source));
+    torrent_.emplace(size_bytes);
+    size_bytes_ = size_bytes;
+    progress_(0, size_bytes_);
+    return absl::OkStatus();
+  }
+
+  absl::Status Write(std::string_view data) override {
+    EAGLE_RETURN_IF_ERROR(writer_->Write(data));
+    torrent_->Update(data);
+    hasher_.Update(data);
+    written_ += static_cast<std::int64_t>(data.size());
+    metrics_.OriginSent(static_cast<std::int64_t>(data.size()));
+    progress_(written_, size_bytes_);
+    return absl::OkStatus();
+  }
+
+  [[nodiscard]] bool IsTheLayer() const {
+    return written_ == size_bytes_ && hasher_.Current() == url_.digest;
+  }
+
+  absl::StatusOr<std::string> Commit() {
+    EAGLE_ASSIGN_OR_RETURN(std::string metainfo, torrent_->Finish(url_.digest));
+    EAGLE_RETURN_IF_ERROR(writer_->Commit(metainfo));
+    return metainfo;
+  }
+
+ private:
+  const registry::BlobUrl& url_;
+  Storage& storage_;
+  SeederMetrics& metrics_;
+  const ProgressCallback& progress_;
+  std::unique_ptr<LayerWriter> writer_;
+  std::optional<swarm::TorrentBuilder> torrent_;
+  base::Sha256 hasher_;
+  std::int64_t size_bytes_ = 0;
+  std::int64_t written_ = 0;
+};
+
+OriginResult ResultOf(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kNotFound:
+      return OriginResult::kNotFound;
+    case absl::StatusCode::kPermissionDenied:
+      return OriginResult::kDenied;
+    case absl::StatusCode::kResourceExhausted:
+      return OriginResult::kNoSpace;
+    case absl::StatusCode::kCancelled:
+      return OriginResult::kCancelled;
+    default:
+      return OriginResult::kUnavailable;
+  }
+}
+
+}  // namespace
+
+absl::Status OriginFetch::SeedAndWait(const std::string& metainfo) {
+  // Shared, because the session may call after the wait has ended.
+  auto announced = std::make_shared<absl::Notification>();
+  EAGLE_RETURN_IF_ERROR(swarm_.Seed(metainfo, [announced] { announced->Notify(); }));
+  announced->WaitForNotificationWithTimeout(absl::FromChrono(kAnnounceTimeout));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> OriginFetch::MakeTorrentAgain(const StoredLayer& layer) {
+  constexpr std::size_t kStep = 1 << 20;
+  swarm::TorrentBuilder torrent(layer.size_bytes);
+  for (std::int64_t offset = 0; offset < layer.size_bytes;) {
+    EAGLE_ASSIGN_OR_RETURN(const std::string data, storage_.Read(layer.digest, offset, kStep));
+    if (data.empty()) return absl::DataLossError("the stored layer is too short");
+    torrent.Update(data);
+    offset += static_cast<std::int64_t>(data.size());
+  }
+  EAGLE_ASSIGN_OR_RETURN(std::string metainfo, torrent.Finish(layer.digest));
+  EAGLE_RETURN_IF_ERROR(storage_.SetMetainfo(layer.digest, metainfo));
+  return metainfo;
+}
+
+absl::StatusOr<std::string> OriginFetch::Fetch(const registry::BlobUrl& url,
+                                               const ProgressCallback& progress,
+                                               registry::Cancellation& cancellation) {
+  const auto start = std::chrono::steady_clock::now();
+  LayerSink sink(url, storage_, metrics_, progress);
+  if (absl::Status status = origins_.Fetch(url, sink, cancellation); !status.ok()) {
+    metrics_.OriginFetchEnded(ResultOf(status));
+    return status;
+  }
+  if (!sink.IsTheLayer()) {
+    metrics_.OriginFetchEnded(OriginResult::kWrongBytes);
+    observe::Error("origin_sent_wrong_bytes", "url", url.str());
+    return absl::UnavailableError(
+        fmt::format("registry {} sent bytes that are not {}", url.registry, url.digest.str()));
+  }
+  EAGLE_ASSIGN_OR_RETURN(std::string metainfo, sink.Commit());
+  metrics_.OriginFetchEnded(OriginResult::kOk);
+  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(
+      std::chrono::steady_clock::now() - start);
+  observe::Info("layer_fetched", "url", url.str(), "ms", took.count());
+  // While the sink's writer lives, the layer can not be evicted before it is seeded.
+  EAGLE_RETURN_IF_ERROR(SeedAndWait(metainfo));
+  return metainfo;
+}
+
+absl::StatusOr<std::string> OriginFetch::Run(const registry::BlobUrl& url,
+                                             const ProgressCallback& progress,
+                                             registry::Cancellation& cancellation) {
+  const auto stored = storage_.Find(url.digest);
+  if (stored && stored->complete) {
+    progress(stored->size_bytes, stored->size_bytes);
+    std::string metainfo = stored->metainfo;
+    if (metainfo.empty()) {
+      EAGLE_ASSIGN_OR_RETURN(metainfo, MakeTorrentAgain(*stored));
+      EAGLE_RETURN_IF_ERROR(SeedAndWait(metainfo));
+    }
+    return metainfo;
+  }
+  if (stored) {
+    swarm_.Remove(url.digest);
+    EAGLE_RETURN_IF_ERROR(storage_.Remove(url.digest));
+  }
+  return Fetch(url, progress, cancellation);
+}
+
+}  // namespace eagle::seeder

@@ -1,0 +1,152 @@
+#include "seeder/seeder_config.h"
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <netinet/in.h>
+
+#include <algorithm>
+#include <string_view>
+
+#include "lib/base/endpoint.h"
+#include "lib/config/reader.h"
+#include "lib/registry/blob_url.h"
+
+namespace eagle::seeder {
+namespace {
+
+using config::Section;
+
+bool IsIpAddress(const std::string& text) {
+  in6_addr ignored;
+  return ::inet_pton(AF_INET, text.c_str(), &ignored) == 1 ||
+         ::inet_pton(AF_INET6, text.c_str(), &ignored) == 1;
+}
+
+void CheckEndpoint(Section& section, std::string_view key, const std::string& text) {
+  if (const auto endpoint = base::Endpoint::Parse(text); !endpoint.ok()) {
+    section.Problem(key, std::string(base::Message(endpoint.status())));
+  }
+}
+
+void CheckPositive(Section& section, std::string_view key, std::chrono::milliseconds value) {
+  if (value < std::chrono::milliseconds(1) || value > std::chrono::hours(1)) {
+    section.Problem(key, "must be from 1ms to 1h");
+  }
+}
+
+void ReadSeeders(Section& root, SeederConfig* out) {
+  root.Strings("seeders", &out->seeders);
+  root.String("self", &out->self);
+  for (const std::string& seeder : out->seeders) CheckEndpoint(root, "seeders", seeder);
+  const bool listed =
+      std::find(out->seeders.begin(), out->seeders.end(), out->self) != out->seeders.end();
+  if (!out->seeders.empty() && !listed) {
+    root.Problem("self", "must be one of `seeders`, written the same way");
+  }
+}
+
+void ReadTrackers(Section& root, SeederConfig* out) {
+  root.Strings("trackers", &out->trackers);
+  if (out->trackers.empty()) {
+    root.Problem("trackers",
+                 "give the announce URL of at least one tracker, for instance "
+                 "http://eagle-tracker:6969/announce");
+  }
+  for (const std::string& tracker : out->trackers) {
+    if (!tracker.starts_with("udp://") && !registry::HttpUrl::Parse(tracker).ok()) {
+      root.Problem("trackers", fmt::format("\"{}\" must be an http, https or udp URL", tracker));
+    }
+  }
+}
+
+void ReadBittorrent(Section& section, BittorrentConfig* out) {
+  section.String("listen_address", &out->listen_address);
+  section.Port("port", &out->port);
+  section.String("announce_address", &out->announce_address);
+  section.Rate("upload_limit", &out->upload_limit);
+  section.Rate("download_limit", &out->download_limit);
+  section.Strings("peer_cidrs", &out->peer_cidrs);
+  if (!IsIpAddress(out->listen_address)) {
+    section.Problem("listen_address", "must be an IP address, for instance 0.0.0.0");
+  }
+  if (!out->announce_address.empty() && !IsIpAddress(out->announce_address)) {
+    section.Problem("announce_address", "must be an IP address or \"\"");
+  }
+}
+
+void ReadStorage(Section& section, StorageConfig* out) {
+  section.Size("limit", &out->limit);
+  section.Size("max_layer_size", &out->max_layer_size);
+  if (out->limit.bytes <= 0) section.Problem("limit", "must be more than 0");
+  if (out->max_layer_size.bytes <= 0) section.Problem("max_layer_size", "must be more than 0");
+}
+
+bool IsRedirectHost(std::string_view host) {
+  if (host == "*") return true;
+  if (host.starts_with("*.")) host.remove_prefix(2);
+  return registry::IsHostName(host) || IsIpAddress(std::string(host));
+}
+
+void ReadRegistry(const std::string& name, Section& section, SeederConfig* out) {
+  RegistryConfig registry;
+  std::string endpoint = "https://" + name;
+  section.String("endpoint", &endpoint);
+  section.Strings("redirect_hosts", &registry.redirect_hosts);
+  if (!registry::IsHostName(name)) {
+    section.Problem("", "the registry's name must be a host name without scheme and port");
+    return;
+  }
+  const auto url = registry::HttpUrl::Parse(endpoint);
+  if (!url.ok()) {
+    section.Problem("endpoint", std::string(base::Message(url.status())));
+    return;
+  }
+  if (url->target != "/") {
+    section.Problem("endpoint", "must be scheme, host and port only (https://host:port)");
+  }
+  for (const std::string& host : registry.redirect_hosts) {
+    if (IsRedirectHost(host)) continue;
+    section.Problem("redirect_hosts",
+                    fmt::format("\"{}\" must be a host name without port, *.domain or *", host));
+  }
+  registry.endpoint = *url;
+  out->origins[registry::ToLower(name)] = registry;
+}
+
+void ReadOrigin(Section& section, OriginConfig* out) {
+  section.Duration("connect_timeout", &out->connect_timeout);
+  section.Duration("stall_timeout", &out->stall_timeout);
+  section.Int("attempts", &out->attempts, 1, 100);
+  CheckPositive(section, "connect_timeout", out->connect_timeout);
+  CheckPositive(section, "stall_timeout", out->stall_timeout);
+}
+
+}  // namespace
+
+absl::StatusOr<SeederConfig> LoadConfig(const std::string& path) {
+  EAGLE_ASSIGN_OR_RETURN(auto document, config::Document::Load(path));
+  SeederConfig config;
+  Section root = document.Root();
+  root.String("listen", &config.listen);
+  CheckEndpoint(root, "listen", config.listen);
+  root.String("data_dir", &config.data_dir);
+  if (!config.data_dir.starts_with("/")) root.Problem("data_dir", "must be an absolute path");
+  ReadSeeders(root, &config);
+  ReadTrackers(root, &config);
+  root.Map("bittorrent", [&](Section& section) { ReadBittorrent(section, &config.bittorrent); });
+  root.Map("storage", [&](Section& section) { ReadStorage(section, &config.storage); });
+  root.Table("origins", [&](const std::string& name, Section& section) {
+    ReadRegistry(name, section, &config);
+  });
+  root.Bool("allow_unlisted_origins", &config.allow_unlisted_origins);
+  root.Map("origin", [&](Section& section) { ReadOrigin(section, &config.origin); });
+  root.Map("metrics", [&](Section& section) {
+    section.String("listen", &config.metrics_listen);
+    if (!config.metrics_listen.empty()) CheckEndpoint(section, "listen", config.metrics_listen);
+  });
+  root.Enum("log_level", &config.log_level, {"debug", "info", "warn", "error"});
+  EAGLE_RETURN_IF_ERROR(document.Finish());
+  return config;
+}
+
+}  // namespace eagle::seeder

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "lib/base/status.h"
+#include "lib/base/units.h"
+#include "lib/registry/http_url.h"
+
+namespace eagle::seeder {
+
+struct BittorrentConfig {
+  std::string listen_address = "0.0.0.0";
+  std::uint16_t port = 61008;
+  std::string announce_address;
+  base::ByteRate upload_limit{50 << 20};
+  base::ByteRate download_limit{50 << 20};
+  std::vector<std::string> peer_cidrs;
+};
+
+struct StorageConfig {
+  base::ByteSize limit = base::TiB(1);
+  base::ByteSize max_layer_size = base::GiB(64);
+};
+
+/// One entry of `origins`.
+struct RegistryConfig {
+  registry::HttpUrl endpoint;
+  std::vector<std::string> redirect_hosts;
+};
+
+struct OriginConfig {
+  std::chrono::milliseconds connect_timeout = std::chrono::seconds(5);
+  std::chrono::milliseconds stall_timeout = std::chrono::seconds(30);
+  std::int64_t attempts = 5;
+};
+
+/// The seeder's settings; config.example.yaml explains each.
+struct SeederConfig {
+  std::string listen = "0.0.0.0:55008";
+  std::string data_dir = "/var/lib/eagle-seeder";
+  std::vector<std::string> seeders;
+  std::string self;
+  std::vector<std::string> trackers;
+  BittorrentConfig bittorrent;
+  StorageConfig storage;
+  /// By the registry's name, in lower case.
+  std::map<std::string, RegistryConfig> origins;
+  bool allow_unlisted_origins = true;
+  OriginConfig origin;
+  std::string metrics_listen = "0.0.0.0:61012";
+  std::string log_level = "info";
+};
+
+/// INVALID_ARGUMENT with every problem of the file, one a line.
+absl::StatusOr<SeederConfig> LoadConfig(const std::string& path);
+
+}  // namespace eagle::seeder

@@ -1,0 +1,112 @@
+#include "seeder/seeder_config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "lib/base/file.h"
+#include "lib/testing/temp_dir.h"
+
+namespace eagle::seeder {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class SeederConfigTest : public ::testing::Test {
+ protected:
+  absl::StatusOr<SeederConfig> Load(const std::string& text) {
+    const std::string path = dir_.path() + "/config.yaml";
+    EXPECT_TRUE(base::WriteFileAtomic(path, text).ok());
+    return LoadConfig(path);
+  }
+  std::string ErrorOf(const std::string& text) {
+    const auto config = Load(text);
+    EXPECT_TRUE(absl::IsInvalidArgument(config.status())) << text;
+    return std::string(base::Message(config.status()));
+  }
+
+  const std::string trackers_ = "trackers: [\"http://t:6969/announce\"]\n";
+  testing::TempDir dir_;
+};
+
+TEST_F(SeederConfigTest, TheExampleShowsTheDefaults) {
+  const auto example = LoadConfig(EAGLE_SOURCE_DIR "/seeder/config.example.yaml");
+  ASSERT_TRUE(example.ok()) << example.status();
+  const SeederConfig defaults;
+  EXPECT_EQ(example->listen, defaults.listen);
+  EXPECT_EQ(example->data_dir, defaults.data_dir);
+  EXPECT_EQ(example->bittorrent.listen_address, defaults.bittorrent.listen_address);
+  EXPECT_EQ(example->bittorrent.port, defaults.bittorrent.port);
+  EXPECT_EQ(example->bittorrent.announce_address, defaults.bittorrent.announce_address);
+  EXPECT_EQ(example->bittorrent.upload_limit, defaults.bittorrent.upload_limit);
+  EXPECT_EQ(example->bittorrent.download_limit, defaults.bittorrent.download_limit);
+  EXPECT_EQ(example->bittorrent.peer_cidrs, defaults.bittorrent.peer_cidrs);
+  EXPECT_EQ(example->storage.limit, defaults.storage.limit);
+  EXPECT_EQ(example->storage.max_layer_size, defaults.storage.max_layer_size);
+  EXPECT_EQ(example->allow_unlisted_origins, defaults.allow_unlisted_origins);
+  EXPECT_EQ(example->origin.connect_timeout, defaults.origin.connect_timeout);
+  EXPECT_EQ(example->origin.stall_timeout, defaults.origin.stall_timeout);
+  EXPECT_EQ(example->origin.attempts, defaults.origin.attempts);
+  EXPECT_EQ(example->metrics_listen, defaults.metrics_listen);
+  EXPECT_EQ(example->log_level, defaults.log_level);
+  EXPECT_EQ(example->seeders.size(), 2u);
+  EXPECT_EQ(example->trackers.size(), 2u);
+  ASSERT_EQ(example->origins.count("registry.lab"), 1u);
+  EXPECT_EQ(example->origins.at("registry.lab").endpoint.str(), "http://registry.lab:5000/");
+  EXPECT_THAT(example->origins.at("registry.lab").redirect_hosts, ElementsAre("*"));
+}
+
+TEST_F(SeederConfigTest, TrackersAreAllThatIsNeeded) {
+  const auto config = Load(trackers_);
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->listen, SeederConfig().listen);
+  EXPECT_THAT(ErrorOf(""), HasSubstr("trackers: give the announce URL"));
+}
+
+TEST_F(SeederConfigTest, ARegistryMayHaveNoSettings) {
+  const auto config = Load(trackers_ + "origins:\n  Quay.IO:\n");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->origins.at("quay.io").endpoint.str(), "https://quay.io/");
+}
+
+TEST_F(SeederConfigTest, ReportsEveryProblem) {
+  const std::string error = ErrorOf(R"(listen: nowhere
+data_dir: relative
+seeders: ["a:1", "b"]
+self: "c:1"
+trackers: ["file:///x"]
+bittorrent:
+  listen_address: eth0
+  announce_address: myhost
+  port: 0
+storage:
+  limit: 0B
+origins:
+  "r:5000":
+    endpoint: http://r:5000
+  s:
+    endpoint: ftp://s
+  t:
+    endpoint: http://t/path
+    redirect_hosts: ["a b"]
+origin:
+  attempts: 0
+  stall_timeout: 0s
+log_level: loud
+unknown: 1
+)");
+  for (const char* part :
+       {"t.yaml:1:9: listen:", "data_dir: must be an absolute path",
+        "seeders:", "self: must be one", "trackers: \"file:///x\"", "bittorrent.listen_address:",
+        "bittorrent.announce_address:", "bittorrent.port:", "storage.limit: must be more than 0",
+        "origins.r:5000", "origins.s.endpoint:",
+        "origins.t.endpoint: must be scheme, host and port", "origins.t.redirect_hosts: \"a b\"",
+        "origin.attempts:", "origin.stall_timeout:", "log_level:", "unknown: unknown key"}) {
+    const std::string text(part);
+    EXPECT_THAT(error,
+                HasSubstr(text.starts_with("t.yaml") ? "config.yaml" + text.substr(6) : text));
+  }
+}
+
+}  // namespace
+}  // namespace eagle::seeder
