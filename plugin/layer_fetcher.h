@@ -1,0 +1,129 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/synchronization/mutex.h"
+#include "lib/base/thread_pool.h"
+#include "lib/base/units.h"
+#include "plugin/content_store.h"
+#include "plugin/hand_over.h"
+#include "plugin/image_pull.h"
+#include "plugin/layer_supply.h"
+#include "plugin/manifest_index.h"
+#include "plugin/plugin_metrics.h"
+#include "plugin/policy.h"
+#include "plugin/sidecar_client.h"
+#include "plugin/source_finder.h"
+
+namespace eagle::plugin {
+
+/// Gets finished layers from other namespaces of this node and, through the sidecar, from other
+/// nodes: one job for each digest, any number of streams waiting for it. Gives up on a layer that
+/// stands still, and on all layers of an image when its budget of waiting in vain is used up or the
+/// sidecar is gone or hung.
+///
+/// Thread-safe; never blocks its callers.
+class LayerFetcher final : public LayerSupply {
+ public:
+  struct Options {
+    bool enabled = true;
+    base::ByteSize min_size;
+    std::chrono::milliseconds stall_timeout{5000};
+    std::chrono::milliseconds budget{6000};
+    std::chrono::milliseconds sidecar_timeout{1000};
+  };
+  /// What it works with. All but the owned ones must outlive it.
+  struct Parts {
+    ContentStore& store;
+    ManifestIndex& index;
+    PluginMetrics& metrics;
+    /// For short disk work, and for hashing whole layers.
+    base::ThreadPool& disk_pool;
+    base::ThreadPool& hash_pool;
+    std::unique_ptr<SourceFinder> sources;
+    std::unique_ptr<SidecarClient> sidecar;
+    std::unique_ptr<HandOver> hand_over;
+    Policy policy;
+  };
+
+  LayerFetcher(const Options& options, Parts parts);
+  /// Ends what waits with kShuttingDown. No ticket may be left.
+  ~LayerFetcher() override;
+
+  std::unique_ptr<Ticket> Get(Request request, Done done) override;
+
+ private:
+  using TimePoint = std::chrono::steady_clock::time_point;
+  class StreamTicket;
+  struct Stream;
+  struct Job;
+  using StreamPtr = std::shared_ptr<Stream>;
+  using JobPtr = std::shared_ptr<Job>;
+  using PullPtr = std::shared_ptr<ImagePull>;
+  // What is to be done once the lock is released: no foreign code runs under it.
+  using Actions = std::vector<std::function<void()>>;
+  static void Run(Actions actions);
+
+  // The way of a stream: from another namespace, else manifest -> sources -> job.
+  void Look(const StreamPtr& stream);
+  [[nodiscard]] std::shared_ptr<const VerifiedFile> FindLocal(const Request& request);
+  [[nodiscard]] Fallback CheckRules(const Request& request) const;
+  void AskForSources(const StreamPtr& stream, std::vector<ManifestIndex::Parent> parents);
+  void OnSources(const StreamPtr& stream, const std::vector<ManifestIndex::Parent>& parents,
+                 const absl::StatusOr<std::vector<SourceFinder::Found>>& found);
+  void JoinLocked(const StreamPtr& stream, std::vector<LayerSource> sources, Actions* actions)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  PullPtr PullLocked(const std::string& key, TimePoint now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void End(const StreamPtr& stream, Outcome outcome);
+  void EndLocked(const StreamPtr& stream, Outcome outcome, Actions* actions)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ForgetStream(const StreamPtr& stream);
+
+  // The way of a job: fetching -> verifying -> its streams end.
+  void StartFetch(const JobPtr& job, const WantedLayer& layer);
+  void Prefetch(const ManifestIndex::Parent& parent, const base::Digest& first,
+                const std::vector<LayerSource>& sources);
+  void OnProgress(const JobPtr& job, const SidecarClient::Progress& progress);
+  void OnFetchEnd(const JobPtr& job, const SidecarClient::End& end);
+  void Verify(const JobPtr& job);
+  void EndJobLocked(const JobPtr& job, const Outcome& outcome, Actions* actions)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CloseJobLocked(const JobPtr& job, Actions* actions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TripPullsLocked(const JobPtr& job, Fallback reason, Actions* actions)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TripLocked(const PullPtr& pull, Fallback reason, Actions* actions)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // The clock: stalls, budgets, a sidecar that says nothing.
+  void Watch();
+  void CheckJobsLocked(TimePoint now, Actions* actions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CheckPullsLocked(TimePoint now, Actions* actions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CheckIndexLocked(TimePoint now, Actions* actions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // Work on a pool that the destructor waits for.
+  void Post(base::ThreadPool& pool, std::function<void()> task);
+  void AwaitTasks();
+
+  const Options options_;
+  Parts parts_;
+
+  absl::Mutex mutex_;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  int tasks_ ABSL_GUARDED_BY(mutex_) = 0;
+  // Those that wait.
+  absl::flat_hash_set<StreamPtr> streams_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<base::Digest, JobPtr> jobs_ ABSL_GUARDED_BY(mutex_);
+  // By namespace and manifest.
+  absl::flat_hash_map<std::string, PullPtr> pulls_ ABSL_GUARDED_BY(mutex_);
+  std::thread watcher_;
+};
+
+}  // namespace eagle::plugin

@@ -1,0 +1,132 @@
+#include "plugin/plugin_app.h"
+
+#include <atomic>
+#include <filesystem>
+#include <optional>
+#include <string_view>
+#include <thread>
+#include <utility>
+
+#include "lib/base/file.h"
+#include "lib/base/thread_pool.h"
+#include "lib/observe/log.h"
+#include "lib/observe/metrics.h"
+#include "lib/observe/ops_server.h"
+#include "lib/process/systemd.h"
+#include "lib/rpc/server.h"
+#include "plugin/content_service.h"
+#include "plugin/content_store.h"
+#include "plugin/hand_over.h"
+#include "plugin/ingest_store.h"
+#include "plugin/layer_fetcher.h"
+#include "plugin/manifest_index.h"
+#include "plugin/manifest_scan.h"
+#include "plugin/plugin_metrics.h"
+#include "plugin/policy.h"
+#include "plugin/sidecar_client.h"
+#include "plugin/source_finder.h"
+
+namespace eagle::plugin {
+namespace {
+
+constexpr std::string_view kUnixPrefix = "unix:";
+
+absl::StatusOr<std::unique_ptr<rpc::Server>> Serve(const PluginConfig& config,
+                                                   ContentService& service) {
+  rpc::ServerOptions options;
+  options.listen_fds = process::TakeListenFds();
+  if (options.listen_fds.empty()) {
+    const std::filesystem::path path = config.listen.substr(kUnixPrefix.size());
+    EAGLE_RETURN_IF_ERROR(base::MakeDirectories(path.parent_path().string()));
+    options.addresses = {config.listen};
+  }
+  return rpc::Server::Start(std::move(options), {&service});
+}
+
+}  // namespace
+
+struct PluginApp::Impl {
+  Impl(const PluginConfig& config, std::unique_ptr<ContentStore> opened_store,
+       std::unique_ptr<IngestStore> opened_ingests, Policy policy)
+      : store(std::move(opened_store)),
+        ingests(std::move(opened_ingests)),
+        layers({.enabled = config.p2p.enabled && !config.cache_dir.empty(),
+                .min_size = config.p2p.min_size,
+                .stall_timeout = config.p2p.stall_timeout,
+                .budget = config.p2p.budget,
+                .sidecar_timeout = config.p2p.sidecar_timeout},
+               {.store = *store,
+                .index = index,
+                .metrics = metrics,
+                .disk_pool = lookup_pool,
+                .hash_pool = hash_pool,
+                .sources = std::make_unique<SourceFinder>(
+                    SourceFinder::Options{.containerd_address = config.containerd_address}),
+                .sidecar = std::make_unique<SidecarClient>(config.sidecar_address),
+                .hand_over =
+                    std::make_unique<HandOver>(HandOver::Options{.cache_dir = config.cache_dir}),
+                .policy = std::move(policy)}) {}
+
+  ~Impl() {
+    ops.reset();
+    server.reset();
+    stop_scan = true;
+    if (scanner.joinable()) scanner.join();
+  }
+
+  observe::MetricsRegistry registry;
+  PluginMetrics metrics{registry};
+  ManifestIndex index;
+  std::unique_ptr<ContentStore> store;
+  std::unique_ptr<IngestStore> ingests;
+
+  // Each kind of work has threads of its own, so that none waits behind a slower one. The pools of
+  // the service go before the layers: their last tasks let go of tickets.
+  base::ThreadPool lookup_pool{2};
+  base::ThreadPool hash_pool{2};
+  LayerFetcher layers;
+  base::ThreadPool call_pool{4};
+  base::ThreadPool bulk_pool{4};
+  base::ThreadPool read_pool{4};
+
+  std::unique_ptr<ContentService> service;
+  std::unique_ptr<rpc::Server> server;
+  std::unique_ptr<observe::OpsServer> ops;
+  std::atomic<bool> stop_scan = false;
+  std::thread scanner;
+};
+
+PluginApp::PluginApp(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+PluginApp::~PluginApp() = default;
+
+absl::StatusOr<std::unique_ptr<PluginApp>> PluginApp::Start(const PluginConfig& config) {
+  EAGLE_ASSIGN_OR_RETURN(const observe::Level level, observe::ParseLevel(config.log_level));
+  observe::InitLog("plugin", level);
+  EAGLE_ASSIGN_OR_RETURN(Policy policy, Policy::Create(config.p2p.allow, config.p2p.deny));
+  EAGLE_ASSIGN_OR_RETURN(auto store, ContentStore::Open(config.root));
+  EAGLE_ASSIGN_OR_RETURN(auto ingests, IngestStore::Open(*store));
+  auto impl =
+      std::make_unique<Impl>(config, std::move(store), std::move(ingests), std::move(policy));
+  impl->service = std::make_unique<ContentService>(ContentParts{.store = *impl->store,
+                                                                .ingests = *impl->ingests,
+                                                                .index = impl->index,
+                                                                .layers = impl->layers,
+                                                                .metrics = impl->metrics,
+                                                                .calls = impl->call_pool,
+                                                                .bulk = impl->bulk_pool,
+                                                                .reads = impl->read_pool});
+  impl->metrics.CountIngests(impl->ingests->count());
+  impl->scanner =
+      std::thread([raw = impl.get()] { ScanManifests(*raw->store, raw->index, raw->stop_scan); });
+  EAGLE_ASSIGN_OR_RETURN(impl->server, Serve(config, *impl->service));
+  EAGLE_ASSIGN_OR_RETURN(
+      impl->ops, observe::OpsServer::Start({.listen = config.metrics_listen}, impl->registry,
+                                           [] { return std::string(); }));
+  return std::unique_ptr<PluginApp>(new PluginApp(std::move(impl)));
+}
+
+int PluginApp::metrics_port() const {
+  return impl_->ops->port();
+}
+
+}  // namespace eagle::plugin

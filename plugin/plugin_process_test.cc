@@ -1,0 +1,199 @@
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+
+#include "lib/base/file.h"
+#include "lib/base/unique_fd.h"
+#include "lib/testing/temp_dir.h"
+#include "plugin/testing/content_client.h"
+
+// The real binary.
+namespace eagle::plugin {
+namespace {
+
+using testing::ContentClient;
+using ::testing::HasSubstr;
+
+const char* const kBinary = EAGLE_BIN_DIR "/eagle-plugin";
+
+// A child process; killed when it is still there at the end.
+class Process {
+ public:
+  // `prepare` runs in the child before exec.
+  explicit Process(const std::vector<std::string>& arguments,
+                   const std::function<void()>& prepare = {}) {
+    const base::UniqueFd program(::open(kBinary, O_RDONLY));
+    int out[2];
+    EXPECT_EQ(::pipe(out), 0);
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      ::dup2(out[1], STDOUT_FILENO);
+      if (prepare) prepare();
+      std::vector<char*> argv{const_cast<char*>("eagle-plugin")};
+      for (const std::string& argument : arguments) {
+        argv.push_back(const_cast<char*>(argument.c_str()));
+      }
+      argv.push_back(nullptr);
+      ::fexecve(program.get(), argv.data(), environ);
+      ::_exit(127);
+    }
+    ::close(out[1]);
+    out_.Reset(out[0]);
+  }
+  ~Process() {
+    if (pid_ > 0) Signal(SIGKILL);
+  }
+
+  int Wait() {
+    int status = 0;
+    ::waitpid(pid_, &status, 0);
+    pid_ = -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  }
+  int Signal(int signal) {
+    ::kill(pid_, signal);
+    return Wait();
+  }
+  std::string Output() {
+    std::string text;
+    char buffer[1024];
+    for (ssize_t n; (n = ::read(out_.get(), buffer, sizeof buffer)) > 0;) {
+      text.append(buffer, static_cast<std::size_t>(n));
+    }
+    return text;
+  }
+
+ private:
+  pid_t pid_ = -1;
+  base::UniqueFd out_;
+};
+
+class PluginProcess : public ::testing::Test {
+ protected:
+  PluginProcess() { WriteConfig(dir_.path(), dir_.path()); }
+
+  // `prefix`: how the process sees `folder`.
+  static void WriteConfig(const std::string& folder, const std::string& prefix) {
+    std::ofstream(folder + "/plugin.yaml") << fmt::format(
+        "listen: unix:{0}/plugin.sock\ncontainerd_address: unix:{0}/containerd.sock\n"
+        "root: {0}/content\ncache_dir: {0}/cache\nsidecar_address: unix:{0}/sidecar.sock\n"
+        "metrics: {{listen: 127.0.0.1:0}}\nlog_level: error\n",
+        prefix);
+  }
+  [[nodiscard]] std::unique_ptr<Process> Start(const std::function<void()>& prepare = {}) const {
+    return std::make_unique<Process>(
+        std::vector<std::string>{"--config", dir_.path() + "/plugin.yaml"}, prepare);
+  }
+  [[nodiscard]] std::string address() const { return "unix:" + dir_.path() + "/plugin.sock"; }
+
+  eagle::testing::TempDir dir_;
+};
+
+TEST_F(PluginProcess, ChecksItsConfiguration) {
+  EXPECT_EQ(Process({"--check-config", "--config", dir_.path() + "/plugin.yaml"}).Wait(), 0);
+  std::ofstream(dir_.path() + "/plugin.yaml") << "listen: here\n";
+  EXPECT_EQ(Process({"--check-config", "--config", dir_.path() + "/plugin.yaml"}).Wait(), 2);
+}
+
+#ifdef EAGLE_PLUGIN_IS_STATIC
+TEST_F(PluginProcess, StartsInAnEmptyRoot) {
+  ASSERT_EQ(::geteuid(), 0U) << "this test needs root for chroot(2)";
+  eagle::testing::TempDir empty;
+  Process process({"--version"}, [&] {
+    if (::chroot(empty.path().c_str()) != 0 || ::chdir("/") != 0) ::_exit(126);
+  });
+  EXPECT_THAT(process.Output(), HasSubstr("eagle-plugin "));
+  EXPECT_EQ(process.Wait(), 0);
+}
+
+TEST_F(PluginProcess, ServesInAnEmptyRoot) {
+  ASSERT_EQ(::geteuid(), 0U) << "this test needs root for chroot(2)";
+  eagle::testing::TempDir empty;
+  WriteConfig(empty.path(), "");
+  Process process({"--config", "/plugin.yaml"}, [&] {
+    if (::chroot(empty.path().c_str()) != 0 || ::chdir("/") != 0) ::_exit(126);
+  });
+  ContentClient client("unix:" + empty.path() + "/plugin.sock");
+  EXPECT_TRUE(client.Put("a/1/b", "content").ok());
+  grpc::Status status;
+  EXPECT_EQ(client.Read(base::Digest::Of("content").str(), 0, 0, &status), "content");
+  EXPECT_EQ(process.Signal(SIGTERM), 0);
+}
+#endif
+
+TEST_F(PluginProcess, StopsInOrderWithStreamsOpen) {
+  auto process = Start();
+  ContentClient client(address());
+  auto write = client.OpenWrite("a/1/b");
+  ASSERT_TRUE(write->Stat().has_value());
+  EXPECT_EQ(process->Signal(SIGTERM), 0);
+}
+
+TEST_F(PluginProcess, KeepsWhatIsCommittedAndResumesTheRestAfterKill9) {
+  std::string content;
+  for (int i = 0; content.size() < (6U << 20); ++i) content += std::to_string(i);
+  const auto size = static_cast<std::int64_t>(content.size());
+  auto process = Start();
+  {
+    ContentClient client(address());
+    ASSERT_TRUE(client.Put("a/1/config", "committed").ok());
+    auto write = client.OpenWrite("a/2/blob");
+    ASSERT_TRUE(write->Stat(size).has_value());
+    ASSERT_TRUE(write->Write(0, content.substr(0, 1 << 20)).has_value());
+    // The next one may or may not have been taken when it dies.
+    write->SendWrite(1 << 20, content.substr(1 << 20, 1 << 20));
+    EXPECT_EQ(process->Signal(SIGKILL), 128 + SIGKILL);
+  }
+  process = Start();
+  ContentClient client(address());
+  grpc::Status status;
+  EXPECT_EQ(client.Read(base::Digest::Of("committed").str(), 0, 0, &status), "committed");
+  EXPECT_FALSE(client.Has(base::Digest::Of(content)));
+  auto write = client.OpenWrite("a/2/blob");
+  const auto first = write->Stat(size);
+  ASSERT_TRUE(first.has_value());
+  EXPECT_GE(first->offset(), 1 << 20);
+  ASSERT_TRUE(
+      write->Write(first->offset(), content.substr(static_cast<std::size_t>(first->offset())))
+          .has_value());
+  EXPECT_TRUE(write->Commit(size, size, base::Digest::Of(content).str()).has_value());
+  EXPECT_EQ(client.Read(base::Digest::Of(content).str(), 0, 0, &status), content);
+}
+
+TEST_F(PluginProcess, ServesOnTheSocketOfTheServiceManager) {
+  const std::string path = dir_.path() + "/activated.sock";
+  base::UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM, 0));
+  sockaddr_un socket_address{};
+  socket_address.sun_family = AF_UNIX;
+  std::memcpy(socket_address.sun_path, path.data(), path.size());
+  ASSERT_EQ(::bind(fd.get(), reinterpret_cast<sockaddr*>(&socket_address), sizeof socket_address),
+            0);
+  ASSERT_EQ(::listen(fd.get(), 8), 0);
+  const auto activate = [&] {
+    ::dup2(fd.get(), 3);
+    ::setenv("LISTEN_FDS", "1", 1);
+    ::setenv("LISTEN_PID", std::to_string(::getpid()).c_str(), 1);
+  };
+  auto process = Start(activate);
+  ContentClient client("unix:" + path);
+  EXPECT_TRUE(client.Put("a/1/b", "content").ok());
+  EXPECT_FALSE(std::filesystem::exists(dir_.path() + "/plugin.sock"));
+  // Between two lives of the plugin the socket queues callers instead of refusing them.
+  EXPECT_EQ(process->Signal(SIGKILL), 128 + SIGKILL);
+  process = Start(activate);
+  EXPECT_TRUE(ContentClient("unix:" + path).Has(base::Digest::Of("content")));
+}
+
+}  // namespace
+}  // namespace eagle::plugin
