@@ -20,6 +20,7 @@ help: ## List the targets
 
 deps: ## Install the Debian packages that are missing
 	@packaging/install-dependencies.sh
+	@packaging/install-isal.sh
 
 tools: deps ## Build containerd 2.x for the tests, if Go is here
 	@packaging/install-containerd2.sh $(TOOLS) $(CONTAINERD2_VERSION)
@@ -58,7 +59,7 @@ tsan: deps ## Unit tests under the thread sanitizer
 tidy: deps ## Build with clang-tidy's checks as errors (apt: clang-14 clang-tidy-14)
 	cmake --preset tidy && cmake --build build/tidy -j $(JOBS)
 
-fuzz: deps ## Build the fuzz targets and run each for a minute (apt: clang-14)
+fuzz: deps ## Build the fuzz targets and run each for a minute (apt: clang-14 libclang-rt-14-dev)
 	cmake --preset fuzz && cmake --build build/fuzz -j $(JOBS)
 	packaging/run-fuzzers.sh build/fuzz 60
 

@@ -1,0 +1,1 @@
+"""End-to-end scenarios: one module for each, run by scenario.py."""
