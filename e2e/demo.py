@@ -37,7 +37,7 @@ def main():
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--bin", required=True, type=pathlib.Path, help="folder of Eagle's programs")
+    parser.add_argument("--bin", required=True, type=pathlib.Path, help="folder of the programs")
     parser.add_argument("--out", required=True, type=pathlib.Path, help="for logs and result.json")
     parser.add_argument("--nodes", type=int, default=3)
     parser.add_argument("--containerd", default="/usr/bin/containerd", help="path of a containerd")
@@ -83,13 +83,13 @@ def start(lab, options, containerd, pulled):
     started = time.monotonic()
     lab.start()
     say(f"started a registry, 2 trackers, 2 seeders and {options.nodes} nodes with containerd "
-        f"{containerd.version} in {time.monotonic() - started:.1f} s; upload and download limit of "
-        f"each: {options.rate}" + ("" if options.rate != UNLIMITED else " (the default is 50MiB/s)"))
+        f"{containerd.version} in {time.monotonic() - started:.1f} s")
+    say(f"upload and download limit of each: {options.rate} (the programs' default is 50MiB/s)")
     registry.push(pulled, REPOSITORY, "1")
     sizes = ", ".join(mib(layer.size) + (" (zstd)" if layer.media_type == image.ZSTD else "")
                       for layer in pulled.layers)
-    say(f"pushed {REPOSITORY}: {len(pulled.layers)} layers of {sizes} MiB, {mib(pulled.layer_bytes)} "
-        "MiB in all")
+    say(f"pushed {REPOSITORY}: {len(pulled.layers)} layers of {sizes} MiB, "
+        f"{mib(pulled.layer_bytes)} MiB in all")
 
 
 def pull_everywhere(lab, ref, pulled):
@@ -193,8 +193,8 @@ def measure(lab, containerd, pulled):
         node.registry_bytes = sum(get.body_bytes for get in by_node)
         node.received = node.received_from()
         if sum(node.received) < entry["p2p_bytes"]:
-            problems.append(f"{node.name}: {entry['p2p_bytes']} bytes by P2P, but the sidecar received "
-                            f"{sum(node.received)} only")
+            problems.append(f"{node.name}: {entry['p2p_bytes']} bytes by P2P, but the sidecar "
+                            f"received {sum(node.received)} only")
         if entry["p2p_bytes"] + node.registry_bytes != pulled.layer_bytes:
             problems.append(f"{node.name}: {entry['p2p_bytes']} bytes by P2P and "
                             f"{node.registry_bytes} from the registry are not the image's "

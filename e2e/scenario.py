@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Runs one end-to-end scenario on one containerd: what ctest calls.
 
-    python3 e2e/scenario.py --bin build/dev/bin --out build/dev/e2e --containerd 1.6|2.x NAME [TEST...]
+    python3 e2e/scenario.py --bin build/dev/bin --out build/dev/lab --containerd 1.6 NAME [TEST...]
 
-NAME is a module of e2e/scenarios. Ends with 0 (passed), 1 (failed) or 77 (left out, with the reason).
+NAME is a module of e2e/scenarios. Ends with 0 (passed), 1 (failed) or 77 (left out, and says why).
 """
 
 import argparse

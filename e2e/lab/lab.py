@@ -23,8 +23,8 @@ class Lab:
             node = lab.add_node("node1", containerd)
             lab.start()
 
-    `folder` holds everything that is written, `programs` the built binaries. Leaving the block stops
-    everything; state goes, logs stay (in folder/logs), and state stays too when `keep_state`.
+    `folder` holds everything that is written, `programs` the built binaries. Leaving the block
+    stops everything; state goes, logs stay (in folder/logs), and state too when `keep_state`.
     """
 
     def __init__(self, folder, programs, keep_state=False):
@@ -130,8 +130,8 @@ class Lab:
             part.wait_ready()
 
     def stop(self):
-        """Ends every part, then removes the state. LabError when a part did not end cleanly, or when
-        anything is left running or mounted; that is ended and unmounted first."""
+        """Ends every part, then removes the state. LabError when a part did not end cleanly, or
+        when anything is left running or mounted; that is ended and unmounted first."""
         if self._stopped:
             return
         self._stopped = True

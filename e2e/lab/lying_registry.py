@@ -2,8 +2,8 @@
 
     python3 -m lab.lying_registry --listen ADDRESS:PORT --upstream URL --digest DIGEST --lie LIE
 
-LIE is "wrong" (the right length, other bytes), "short" (the connection ends half-way) or "long" (more
-bytes than the blob has, and a Content-Length to match).
+LIE is "wrong" (the right length, other bytes), "short" (the connection ends half-way) or "long"
+(more bytes than the blob has, and a Content-Length to match).
 """
 
 import argparse

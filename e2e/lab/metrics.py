@@ -24,9 +24,6 @@ class Metrics:
         return sum(value for series, own, value in self._series
                    if series == name and labels.items() <= own.items())
 
-    def has(self, name):
-        return any(series == name for series, _, _ in self._series)
-
 
 def read_metrics(url):
     """The metrics that url answers with."""

@@ -12,16 +12,16 @@ NEEDS_LAB = True
 class CrashTest(LabCase):
     def start_slow_pull(self, via):
         """A pull that takes about three seconds, once a third of it is there."""
-        self.image = image.small_image(case.options.images, seed="crash", layer_size=5 * image.MIB)
+        self.image = image.small_image(case.options.images, "crash", layer_size=5 * image.MIB)
         node, = self.start_lab(link={"download_mbit": 50})
         pull = node.start_pull(self.ref, via=via)
-        wait_until(lambda: node.received_bytes() > self.image.layer_bytes / 3, "the pull's first third")
+        wait_until(lambda: node.received_bytes() > self.image.layer_bytes / 3, "the first third")
         self.assertIsNone(pull.poll())
         return node, pull
 
     def check_whole(self, node, via):
         self.assert_whole(node, "k8s.io" if via == "cri" else "default")
-        print(f"{len(self.layer_gets(node))} of {len(self.image.layers)} layers came from the registry")
+        print(f"{len(self.layer_gets(node))} of {len(self.image.layers)} layers from the registry")
 
     def check_sidecar(self, via):
         node, pull = self.start_slow_pull(via)

@@ -33,7 +33,7 @@ class CorruptCacheTest(LabCase):
         if cached.exists():
             self.assertEqual(self.hash_of(cached), layer.digest)
         got = {request.blob for request in self.layer_gets(node)}
-        self.assertLessEqual(got, {layer.digest}, "only the damaged layer may come from the registry")
+        self.assertLessEqual(got, {layer.digest}, "whole layers came from the registry")
 
         # Nor does the damage come back.
         node.remove(self.ref)
@@ -49,7 +49,8 @@ class LyingRegistryTest(LabCase):
         url = f"http://{liar.address}:5000"
         argv = [sys.executable, "-m", "lab.lying_registry", "--listen", f"{liar.address}:5000",
                 "--upstream", self.lab.registry.url, "--digest", self.layer.digest, "--lie", lie]
-        process = Process("liar", argv, self.lab.logs / "liar.log", liar, {"PYTHONPATH": E2E}).start()
+        log = self.lab.logs / "liar.log"
+        process = Process("liar", argv, log, liar, {"PYTHONPATH": E2E}).start()
         self.addCleanup(process.kill)
         if nodes_too:
             self.lab.registry_url = url
@@ -59,9 +60,10 @@ class LyingRegistryTest(LabCase):
 
     def assert_seeders_were_lied_to(self):
         log = (self.lab.logs / "liar.log").read_text()
-        asked = [line for line in log.splitlines() if f"GET /v2/{REPOSITORY}/blobs/{self.layer.digest}"
-                 in line and line.split()[0] in {s.host.address for s in self.lab.seeders}]
-        self.assertNotEqual(asked, [], log)
+        seeders = {seeder.host.address for seeder in self.lab.seeders}
+        asked = f"GET /v2/{REPOSITORY}/blobs/{self.layer.digest}"
+        clients = {line.split()[0] for line in log.splitlines() if asked in line}
+        self.assertTrue(clients & seeders, log)
 
     def check_honest_path_is_taken(self, lie):
         node = self.start_with_liar(lie, nodes_too=False)

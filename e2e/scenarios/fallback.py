@@ -6,8 +6,8 @@ from .case import LabCase
 
 NEEDS_LAB = True
 
-# The policy's bound for trouble that shows at once, and for parts that hang; with room for a machine
-# that is shared. What it really costs is measured by the benchmarks.
+# Far beyond what the design allows (0.2 to 2 s and the pull itself), for a machine that is shared;
+# the benchmarks measure what it really costs.
 QUICK_SECONDS = 15
 
 

@@ -1,5 +1,7 @@
 """One image, two nodes: every layer leaves the registry once, whatever path containerd takes."""
 
+from lab import image
+
 from .case import LabCase, wait_pulls
 
 NEEDS_LAB = True
@@ -54,3 +56,22 @@ class PullAgainTest(LabCase):
         self.assertEqual(node.received_bytes(), before)
         self.assert_no_layer_gets_by(node)
         self.assert_each_layer_left_registry_once()
+
+
+class LimitTest(LabCase):
+    RATE = 4 * image.MIB
+
+    def check_limit_holds(self, **lab_options):
+        """A limit bounds the time from below, however fast the machine is."""
+        node, = self.start_lab(**lab_options)
+        node.pull(self.ref)
+        self.assert_no_layer_gets_by(node)
+        self.assertGreater(node.pull_seconds, 0.8 * self.image.layer_bytes / self.RATE)
+
+    def test_download_limit_holds_over_all_layers(self):
+        self.check_limit_holds(
+            sidecar_overrides={"bittorrent": {"download_limit": f"{self.RATE}B/s"}})
+
+    def test_upload_limit_of_seeders_holds(self):
+        self.check_limit_holds(services={
+            "seeders": 1, "seeder_overrides": {"bittorrent": {"upload_limit": f"{self.RATE}B/s"}}})

@@ -1,5 +1,5 @@
-"""The content store itself: it takes over the built-in store's folder and gives it back, and it never
-writes into bytes that somebody else shares."""
+"""The content store itself: it takes over the built-in store's folder and gives it back, and it
+never writes into bytes that somebody else shares."""
 
 import hashlib
 import os
@@ -88,8 +88,8 @@ class LinkedIngestTest(LabCase):
             part = node.folder / f"junk{size}-{offset}"
             part.write_bytes(junk[offset:offset + 8 * image.MIB])
             parts.append(f"write:{offset}:{part}")
-        answer = node.content_tool("write", f"default/1/manifest-{digest}", str(size), "stat", *parts,
-                                   f"commit:{digest}")
+        answer = node.content_tool("write", f"default/1/manifest-{digest}", str(size), "stat",
+                                   *parts, f"commit:{digest}")
         self.assertEqual(answer.returncode, 0, answer)
         self.assertEqual(node.content_tool("info", digest).stdout.split(), [digest, str(size)])
 
