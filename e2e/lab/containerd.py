@@ -80,7 +80,7 @@ class Containerd:
                                f"{self.program}")
         text = subprocess.run([self.program, "--version"], capture_output=True, text=True,
                               check=True).stdout
-        self.version = re.search(r"\b(\d+\.\d+\.\d+)", text)[1]
+        self.version = re.search(r"\bv?(\d+\.\d+\.\d+)", text)[1]
         self.major = int(self.version.split(".")[0])
         self.env = {"PATH": f"{folder}:{os.environ['PATH']}"}
 
