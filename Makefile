@@ -45,7 +45,7 @@ format: ## Format the C++ sources in place
 	clang-format-14 -i $(SOURCES)
 
 format-check: deps ## Fail when a C++ source is not formatted
-	clang-format-14 --dry-run -Werror $(SOURCES)
+	@clang-format-14 --dry-run -Werror $(SOURCES)
 
 asan: deps ## Unit tests under address and undefined behaviour sanitizers
 	cmake --preset asan && cmake --build build/asan -j $(JOBS)
