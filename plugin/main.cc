@@ -1,8 +1,10 @@
 #include "lib/process/run.h"
+#include "plugin/apply/apply_worker.h"
 #include "plugin/plugin_app.h"
 #include "plugin/plugin_config.h"
 
 int main(int argc, char** argv) {
+  if (const auto code = eagle::apply::RunApplyWorker(argc, argv)) return *code;
   eagle::plugin::PluginConfig config;
   return eagle::process::Run(
       argc, argv,

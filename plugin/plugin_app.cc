@@ -14,6 +14,8 @@
 #include "lib/observe/ops_server.h"
 #include "lib/process/systemd.h"
 #include "lib/rpc/server.h"
+#include "plugin/apply/diff_service.h"
+#include "plugin/apply/worker_client.h"
 #include "plugin/content_service.h"
 #include "plugin/content_store.h"
 #include "plugin/hand_over.h"
@@ -25,6 +27,7 @@
 #include "plugin/policy.h"
 #include "plugin/sidecar_client.h"
 #include "plugin/source_finder.h"
+#include "plugin/store_blobs.h"
 
 namespace eagle::plugin {
 namespace {
@@ -32,7 +35,8 @@ namespace {
 constexpr std::string_view kUnixPrefix = "unix:";
 
 absl::StatusOr<std::unique_ptr<rpc::Server>> Serve(const PluginConfig& config,
-                                                   ContentService& service) {
+                                                   ContentService& content,
+                                                   apply::DiffService& diff) {
   rpc::ServerOptions options;
   options.listen_fds = process::TakeListenFds();
   if (options.listen_fds.empty()) {
@@ -40,7 +44,7 @@ absl::StatusOr<std::unique_ptr<rpc::Server>> Serve(const PluginConfig& config,
     EAGLE_RETURN_IF_ERROR(base::MakeDirectories(path.parent_path().string()));
     options.addresses = {config.listen};
   }
-  return rpc::Server::Start(std::move(options), {&service});
+  return rpc::Server::Start(std::move(options), {&content, &diff});
 }
 
 }  // namespace
@@ -89,6 +93,18 @@ struct PluginApp::Impl {
   base::ThreadPool bulk_pool{4};
   base::ThreadPool read_pool{4};
 
+  // Unpacking, in worker processes.
+  StoreBlobs blobs{*store};
+  apply::WorkerClient applier{{}};
+  apply::DiffService diff{
+      blobs, applier, {.on_outcome = [this](const apply::ApplyOutcome& outcome) {
+        if (!outcome.status.ok() && !absl::IsUnimplemented(outcome.status)) {
+          observe::Warn("apply_failed", "layer", outcome.digest, "error",
+                        base::Message(outcome.status));
+        }
+        metrics.LayerApplied(outcome.status, outcome.result.size_bytes, outcome.seconds);
+      }}};
+
   std::unique_ptr<ContentService> service;
   std::unique_ptr<rpc::Server> server;
   std::unique_ptr<observe::OpsServer> ops;
@@ -118,7 +134,7 @@ absl::StatusOr<std::unique_ptr<PluginApp>> PluginApp::Start(const PluginConfig& 
   impl->metrics.CountIngests(impl->ingests->count());
   impl->scanner =
       std::thread([raw = impl.get()] { ScanManifests(*raw->store, raw->index, raw->stop_scan); });
-  EAGLE_ASSIGN_OR_RETURN(impl->server, Serve(config, *impl->service));
+  EAGLE_ASSIGN_OR_RETURN(impl->server, Serve(config, *impl->service, impl->diff));
   EAGLE_ASSIGN_OR_RETURN(
       impl->ops, observe::OpsServer::Start({.listen = config.metrics_listen}, impl->registry,
                                            [] { return std::string(); }));

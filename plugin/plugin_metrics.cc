@@ -26,6 +26,10 @@ const char* const kBytes = "eagle_plugin_p2p_bytes_total";
 const char* const kBytesHelp =
     "Bytes of layers that came over P2P, by where this node had them from.";
 
+const char* const kApplies = "eagle_plugin_applies_total";
+const char* const kAppliesHelp =
+    "Layers that containerd asked to unpack; unimplemented is left to its next applier.";
+
 std::vector<double> WaitBounds() {
   return {0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300};
 }
@@ -61,7 +65,15 @@ PluginMetrics::PluginMetrics(observe::MetricsRegistry& registry)
           "Bytes of layers that another namespace had already, linked without any transfer.")),
       verify_failures_(registry.AddCounter(
           "eagle_plugin_verify_failures_total",
-          "Layers from the cache whose bytes did not match their digest; each was discarded.")) {
+          "Layers from the cache whose bytes did not match their digest; each was discarded.")),
+      applied_(registry.AddCounter(kApplies, kAppliesHelp, {{"result", "ok"}})),
+      apply_left_to_others_(
+          registry.AddCounter(kApplies, kAppliesHelp, {{"result", "unimplemented"}})),
+      apply_failed_(registry.AddCounter(kApplies, kAppliesHelp, {{"result", "failed"}})),
+      applied_bytes_(registry.AddCounter("eagle_plugin_applied_bytes_total",
+                                         "Uncompressed bytes of layers unpacked.")),
+      apply_seconds_(registry.AddHistogram("eagle_plugin_apply_seconds",
+                                           "Time that unpacking a layer took.", WaitBounds())) {
   for (int i = static_cast<int>(Fallback::kNone) + 1; i < kFallbackCount; ++i) {
     const auto reason = static_cast<Fallback>(i);
     if (reason == Fallback::kCancelled) continue;
@@ -115,6 +127,15 @@ void PluginMetrics::LayerCameFromP2p(std::int64_t peer_bytes, std::int64_t seede
   peer_bytes_.Add(static_cast<double>(peer_bytes));
   seeder_bytes_.Add(static_cast<double>(seeder_bytes));
   cache_bytes_.Add(static_cast<double>(cache_bytes));
+}
+
+void PluginMetrics::LayerApplied(const absl::Status& status, std::int64_t uncompressed_bytes,
+                                 double seconds) {
+  if (absl::IsUnimplemented(status)) return apply_left_to_others_.Increment();
+  if (!status.ok()) return apply_failed_.Increment();
+  applied_.Increment();
+  applied_bytes_.Add(static_cast<double>(uncompressed_bytes));
+  apply_seconds_.Observe(seconds);
 }
 
 }  // namespace eagle::plugin

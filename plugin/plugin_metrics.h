@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 
+#include "lib/base/status.h"
 #include "lib/observe/metrics.h"
 #include "plugin/ingest.h"
 #include "plugin/layer_supply.h"
@@ -33,6 +34,8 @@ class PluginMetrics {
                         std::int64_t cache_bytes);
   void LayerWasLocal(std::int64_t bytes) { local_bytes_.Add(static_cast<double>(bytes)); }
   void VerifyFailed() { verify_failures_.Increment(); }
+  /// An Apply that got as far as its blob has ended.
+  void LayerApplied(const absl::Status& status, std::int64_t uncompressed_bytes, double seconds);
 
  private:
   static constexpr int kCodeCount = 17;
@@ -61,6 +64,11 @@ class PluginMetrics {
   observe::Counter& cache_bytes_;
   observe::Counter& local_bytes_;
   observe::Counter& verify_failures_;
+  observe::Counter& applied_;
+  observe::Counter& apply_left_to_others_;
+  observe::Counter& apply_failed_;
+  observe::Counter& applied_bytes_;
+  observe::Histogram& apply_seconds_;
 };
 
 }  // namespace eagle::plugin

@@ -51,7 +51,7 @@ oom_score = 0
   conf_dir = "{scratch}/cni"
 [plugins."io.containerd.transfer.v1.local"]
   config_path = "{certs}"
-"""
+{unpack}"""
 
 # Eagle in place of the built-in store, exactly as on a real node.
 _DISABLED = 'disabled_plugins = ["io.containerd.content.v1.content"]'
@@ -59,6 +59,21 @@ _PROXY = """
 [proxy_plugins.eagle]
   type = "content"
   address = "{plugin}"
+"""
+# From 1.7 on a proxy plugin can unpack layers too: for ctr by the diff service, for the transfer
+# service (and with it CRI) by its own setting.
+_DIFF_PROXY = """
+[proxy_plugins.eagle-diff]
+  type = "diff"
+  address = "{plugin}"
+[plugins."io.containerd.service.v1.diff-service"]
+  default = ["eagle-diff", "walking"]
+"""
+_UNPACK = """\
+  [[plugins."io.containerd.transfer.v1.local".unpack_config]]
+    platform = "linux"
+    snapshotter = "{snapshotter}"
+    differ = "eagle-diff"
 """
 
 _HOSTS_TOML = 'server = "{url}"\n\n[host."{url}"]\n  capabilities = ["pull", "resolve"]\n'
@@ -81,16 +96,20 @@ class Containerd:
         text = subprocess.run([self.program, "--version"], capture_output=True, text=True,
                               check=True).stdout
         self.version = re.search(r"\bv?(\d+\.\d+\.\d+)", text)[1]
-        self.major = int(self.version.split(".")[0])
+        # 1.6 knows no diff plugins behind a socket.
+        self.unpacks_with_plugin = not self.version.startswith("1.")
         self.env = {"PATH": f"{folder}:{os.environ['PATH']}"}
 
     def config(self, *, root, state, address, scratch, certs, snapshotter, plugin=None):
         """config.toml; `plugin` is the socket of eagle-plugin, None for a stock node."""
-        template = _CONFIG_V2 if self.major == 1 else _CONFIG_V3
+        template, proxy, unpack = _CONFIG_V2, _PROXY, ""
+        if self.unpacks_with_plugin:
+            template, proxy, unpack = _CONFIG_V3, _PROXY + _DIFF_PROXY, _UNPACK
         return template.format(
             root=root, state=state, address=address, scratch=scratch, certs=certs,
             snapshotter=snapshotter, disabled=_DISABLED if plugin else "",
-            proxy=_PROXY.format(plugin=plugin) if plugin else "")
+            proxy=proxy.format(plugin=plugin) if plugin else "",
+            unpack=unpack.format(snapshotter=snapshotter) if plugin else "")
 
 
 def write_hosts_toml(certs, registry, url):

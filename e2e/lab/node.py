@@ -246,6 +246,10 @@ class Node:
         """Layers that the plugin left to the registry."""
         return round(self.plugin_metrics().sum("eagle_plugin_layers_total", outcome="fallback"))
 
+    def applied_layers(self):
+        """Layers that the plugin has unpacked."""
+        return round(self.plugin_metrics().sum("eagle_plugin_applies_total", result="ok"))
+
     def received_from(self):
         """Payload that the sidecar has received since it started: (from nodes, from seeders)."""
         metrics = self.sidecar_metrics()

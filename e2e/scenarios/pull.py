@@ -16,6 +16,8 @@ class PullTest(LabCase):
             self.assert_whole(node, namespace)
             self.assertEqual(node.p2p_bytes(), self.image.layer_bytes)
             self.assertEqual(node.fallback_layers(), 0)
+            if self.containerd.unpacks_with_plugin:
+                self.assertEqual(node.applied_layers(), len(self.image.layers))
         self.assert_no_layer_gets_by(*nodes)
         self.assert_each_layer_left_registry_once()
         return nodes
@@ -40,7 +42,8 @@ class TwoNamespacesTest(LabCase):
             self.assert_whole(node, namespace)
         self.assert_no_layer_gets_by(node)
         self.assert_each_layer_left_registry_once()
-        self.assertEqual(node.received_bytes(), self.image.layer_bytes)
+        # The end of a download may ask two peers for the same block; a second move would double it.
+        self.assertLess(node.received_bytes(), 1.5 * self.image.layer_bytes)
 
 
 class PullAgainTest(LabCase):
