@@ -1,5 +1,7 @@
 #include "plugin/apply/testing/layer_test.h"
 
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/xattr.h>
 
 #include <climits>
@@ -19,6 +21,9 @@ LayerTest::LayerTest() {
 
 void LayerTest::SetUp() {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+  // A mount table of its own: nothing that is mounted here shows on the machine or to other tests.
+  ASSERT_EQ(::unshare(CLONE_NEWNS), 0);
+  ASSERT_EQ(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
 }
 
 std::string LayerTest::Path(const std::string& name) const {
