@@ -43,17 +43,15 @@ class Differential : public ::testing::Test {
   static void SetUpTestSuite() {
     if (::geteuid() != 0) return;
     auto started = ContainerdOracle::Start();
-    if (started.ok()) {
-      oracle_ = std::move(*started);
-      std::cout << "oracle: " << oracle_->program() << '\n';
-    } else {
-      std::cout << started.status() << '\n';
-    }
+    ASSERT_TRUE(started.ok()) << started.status();
+    oracle_ = std::move(*started);
+    std::cout << "oracle: " << oracle_->program() << '\n';
   }
   static void TearDownTestSuite() { oracle_.reset(); }
 
   void SetUp() override {
-    if (oracle_ == nullptr) GTEST_SKIP() << "needs root and a containerd";
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+    ASSERT_NE(oracle_, nullptr) << "no containerd to compare with: make deps installs one";
   }
 
   std::string Side(const std::string& side, const std::string& what) const {
