@@ -9,10 +9,13 @@ TOOLS   := build/tools
 # Demo: number of nodes, and which containerd they run.
 NODES   ?= 3
 CONTAINERD ?= /usr/bin/containerd
+# Benchmarks: which there are, and how often each thing is measured.
+BENCHES := store dead memory cpu
+RUNS    ?= 3
 
 SOURCES = $(shell git ls-files --cached --others --exclude-standard '*.cc' '*.h')
 
-.PHONY: help deps tools build test unit-test demo format format-check asan tsan tidy fuzz clean
+.PHONY: help deps tools build test unit-test demo format format-check asan tsan tidy fuzz clean bench
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
@@ -40,6 +43,11 @@ unit-test: build ## Tests that need neither root nor a containerd
 demo: build ## One image on NODES=3 nodes at once; CONTAINERD=path for another containerd
 	python3 e2e/demo.py --bin $(BUILD)/bin --out build/demo --nodes $(NODES) \
 	  --containerd $(CONTAINERD)
+
+bench: $(addprefix bench-,$(BENCHES)) ## All benchmarks, one after the other (an hour at most)
+
+bench-%: build tools ## One of them: BENCHES below; results in build/bench
+	python3 e2e/bench.py --bin $(BUILD)/bin --out build/bench --runs $(RUNS) $*
 
 format: ## Format the C++ sources in place
 	clang-format-14 -i $(SOURCES)

@@ -22,8 +22,12 @@ from .process import LabError
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
+PLAIN = "application/vnd.oci.image.layer.v1.tar"
 GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
 ZSTD = "application/vnd.oci.image.layer.v1.tar+zstd"
+
+# How a layer may be compressed; plain "gzip" is at level 1, which is quick to make.
+_MEDIA_TYPES = {"none": PLAIN, "gzip": GZIP, "gzip-6": GZIP, "zstd": ZSTD}
 
 MIB = 1 << 20
 _BUSYBOX = "/bin/busybox"
@@ -112,6 +116,40 @@ class MachineLayer:
             total += _add_file(tar, f"opt/{self.name}{path}", path)
 
 
+@dataclasses.dataclass(frozen=True)
+class GeneratedLayer:
+    """So many files of a size between the two, in folders of 200. Half of the bytes are random, in
+    stretches of 512, the others are zero."""
+
+    name: str
+    files: int
+    smallest: int
+    largest: int
+    compression: str = "gzip"
+    busybox: bool = False
+
+    def write(self, tar, files):
+        source = random.Random(self.name)
+        for number in range(self.files):
+            stretches = source.randint(self.smallest, self.largest) // 1024
+            data = b"".join(source.randbytes(512) + bytes(512) for _ in range(stretches))
+            _add_bytes(tar, f"opt/{self.name}/{number // 200}/{number}", data)
+
+
+@dataclasses.dataclass(frozen=True)
+class TreeLayer:
+    """These folders of this machine as they are: files of any size, folders, links."""
+
+    name: str
+    roots: tuple
+    compression: str = "gzip"
+    busybox: bool = False
+
+    def write(self, tar, files):
+        for root in self.roots:
+            tar.add(root, filter=_public)
+
+
 def small_image(cache, seed="small", layers=3, layer_size=3 * MIB, zstd_layer=None):
     """A few MiB of seeded bytes and a busybox to run: for tests."""
     specs = [SeededLayer(f"{seed}-{i}", layer_size + i * 64 * 1024,
@@ -190,8 +228,7 @@ def _write_layer(folder, spec, files):
     digest = _hash_file(scratch)
     size = scratch.stat().st_size
     scratch.rename(folder / "blobs" / digest.replace(":", "/"))
-    media_type = ZSTD if spec.compression == "zstd" else GZIP
-    return Descriptor(media_type, digest, size), plain.digest()
+    return Descriptor(_MEDIA_TYPES[spec.compression], digest, size), plain.digest()
 
 
 class _Hashing:
@@ -211,9 +248,9 @@ class _Hashing:
 
 
 class _Gzip:
-    def __init__(self, out):
+    def __init__(self, out, level):
         self._out = out
-        self._compressor = zlib.compressobj(1, zlib.DEFLATED, 31)
+        self._compressor = zlib.compressobj(level, zlib.DEFLATED, 31)
 
     def write(self, data):
         self._out.write(self._compressor.compress(data))
@@ -225,8 +262,11 @@ class _Gzip:
 @contextlib.contextmanager
 def _compressor(kind, path):
     with open(path, "wb") as out:
-        if kind == "gzip":
-            gzip = _Gzip(out)
+        if kind == "none":
+            yield out
+            return
+        if kind.startswith("gzip"):
+            gzip = _Gzip(out, 6 if kind == "gzip-6" else 1)
             yield gzip
             gzip.close()
             return
@@ -253,6 +293,11 @@ def _machine_files():
                 if (stat.S_ISREG(status.st_mode) and status.st_mode & 0o004 and
                         _SMALLEST_FILE <= status.st_size <= _LARGEST_FILE):
                     yield path
+
+
+def _public(entry):
+    """Leaves out what not everybody may read."""
+    return entry if entry.issym() or entry.mode & 0o004 else None
 
 
 def _add_file(tar, name, path):

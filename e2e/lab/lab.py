@@ -24,12 +24,13 @@ class Lab:
             lab.start()
 
     `folder` holds everything that is written, `programs` the built binaries. Leaving the block
-    stops everything; state goes, logs stay (in folder/logs), and state too when `keep_state`.
+    stops everything; state goes, logs stay (in folder/logs unless `logs` names another folder), and
+    state too when `keep_state`.
     """
 
-    def __init__(self, folder, programs, keep_state=False):
+    def __init__(self, folder, programs, keep_state=False, logs=None):
         self.folder = pathlib.Path(folder).resolve()
-        self.logs = self.folder / "logs"
+        self.logs = pathlib.Path(logs or self.folder / "logs").resolve()
         self._programs = pathlib.Path(programs).resolve()
         self._keep_state = keep_state
         self.registry = None
@@ -43,6 +44,8 @@ class Lab:
         if isolation.RUN_VARIABLE not in os.environ:
             raise LabError("a Lab runs inside of isolation.isolated() only")
         _empty(self.folder)
+        _empty(self.logs)
+        self.folder.mkdir(parents=True, exist_ok=True)
         self.logs.mkdir(parents=True, exist_ok=True)
         scratch = self.folder / "tmp"
         scratch.mkdir()

@@ -65,6 +65,10 @@ class Network:
         """Takes the host's cable out: packets to and from it vanish."""
         _ip("link", "set", host.name, "nomaster")
 
+    def mend(self, host):
+        """Puts the cable back."""
+        _ip("link", "set", host.name, "master", _BRIDGE)
+
 
 def _ip(*args):
     _run(["ip", *args])

@@ -1,11 +1,10 @@
-// Unpacks one blob again and again and says how long it took, here and, when told to, by
-// containerd:
+// Unpacks one blob by Eagle and by containerd in turn, and prints a line of JSON for each:
 //
-//   apply_bench BLOB FOLDER [RUNS [containerd]]
+//   eagle-e2e-apply BLOB FOLDER [RUNS]
 //
 // FOLDER should be on a fresh journalled ext4: without a journal, files that are made soon after
-// many were deleted cost a multiple. The best of the runs counts on a machine that does other
-// things too.
+// many were deleted cost a multiple. The blob is in the page cache for both, containerd has it in
+// its own store, and each unpacks into an empty overlay with the disk at rest.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -28,6 +27,7 @@ using namespace eagle::apply;
 namespace fs = std::filesystem;
 
 constexpr char kMediaType[] = "application/vnd.docker.image.rootfs.diff.tar";
+constexpr std::int64_t kMaxBlobBytes = std::int64_t{4} << 30;
 
 std::vector<Mount> FreshOverlay(const std::string& folder) {
   for (const char* name : {"/upper", "/work", "/lower"}) {
@@ -44,52 +44,41 @@ std::vector<Mount> FreshOverlay(const std::string& folder) {
 
 using ApplyOnce = std::function<absl::StatusOr<ApplyResult>(const std::vector<Mount>&)>;
 
-int Measure(std::string_view name, const std::string& folder, int runs, const ApplyOnce& apply) {
-  std::vector<double> seconds;
-  for (int run = 0; run < runs; ++run) {
-    const std::vector<Mount> mounts = FreshOverlay(folder);
-    const auto start = std::chrono::steady_clock::now();
-    const auto result = apply(mounts);
-    const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
-    if (!result.ok()) {
-      fmt::print(stderr, "{}: {}\n", name, eagle::base::Message(result.status()));
-      return 1;
-    }
-    fmt::print("{}: run {} {:.3f} s, {} bytes, {}\n", name, run + 1, spent.count(),
-               result->size_bytes, result->digest.str());
-    seconds.push_back(spent.count());
-  }
-  std::sort(seconds.begin(), seconds.end());
-  fmt::print("{}: best {:.3f} s, median {:.3f} s\n", name, seconds.front(),
-             seconds[seconds.size() / 2]);
-  return 0;
+absl::StatusOr<ApplyResult> Measure(std::string_view name, const std::string& folder,
+                                    const ApplyOnce& apply) {
+  const std::vector<Mount> mounts = FreshOverlay(folder);
+  const auto start = std::chrono::steady_clock::now();
+  auto result = apply(mounts);
+  const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
+  if (!result.ok()) return eagle::base::Annotate(result.status(), name);
+  fmt::print("{{\"applier\": \"{}\", \"seconds\": {:.4f}, \"plain_bytes\": {}}}\n", name,
+             spent.count(), result->size_bytes);
+  return result;
 }
 
-int Bench(const std::string& blob, const std::string& folder, int runs, bool containerd) {
-  const auto file = eagle::base::OpenFile(blob, O_RDONLY);
-  const auto content = eagle::base::ReadFile(blob, std::int64_t{4} << 30);
-  if (!file.ok() || !content.ok()) {
-    fmt::print(stderr, "{}\n", eagle::base::Message(file.ok() ? content.status() : file.status()));
-    return 1;
-  }
+absl::Status Bench(const std::string& blob, const std::string& folder, int runs) {
+  EAGLE_ASSIGN_OR_RETURN(const eagle::base::UniqueFd file,
+                         eagle::base::OpenFile(blob, O_RDONLY | O_CLOEXEC));
+  EAGLE_ASSIGN_OR_RETURN(const std::string content, eagle::base::ReadFile(blob, kMaxBlobBytes));
+  EAGLE_ASSIGN_OR_RETURN(const auto oracle, testing::ContainerdOracle::Start());
+  const std::string digest = eagle::base::Digest::Of(content).str();
+  const std::size_t size = content.size();
   const Cancellation cancellation;
   WorkerClient worker({});
-  int failed = Measure("eagle", folder, runs, [&](const std::vector<Mount>& mounts) {
-    return worker.Apply({.mounts = mounts}, file->get(), cancellation);
-  });
-  if (!containerd) return failed;
-  const auto oracle = testing::ContainerdOracle::Start();
-  if (!oracle.ok()) {
-    fmt::print(stderr, "{}\n", eagle::base::Message(oracle.status()));
-    return 1;
-  }
-  const std::string digest = eagle::base::Digest::Of(*content).str();
   // Outside of the clock: the blob must be in its store first, which the first call does.
-  (void)(*oracle)->Apply(*content, kMediaType, FreshOverlay(folder));
-  failed += Measure((*oracle)->program(), folder, runs, [&](const std::vector<Mount>& mounts) {
-    return (*oracle)->ApplyStored(digest, content->size(), kMediaType, mounts);
-  });
-  return failed;
+  EAGLE_RETURN_IF_ERROR(oracle->Apply(content, kMediaType, FreshOverlay(folder)).status());
+  for (int run = 0; run < runs; ++run) {
+    EAGLE_ASSIGN_OR_RETURN(const ApplyResult ours,
+                           Measure("eagle", folder, [&](const std::vector<Mount>& mounts) {
+                             return worker.Apply({.mounts = mounts}, file.get(), cancellation);
+                           }));
+    EAGLE_ASSIGN_OR_RETURN(const ApplyResult theirs,
+                           Measure("containerd", folder, [&](const std::vector<Mount>& mounts) {
+                             return oracle->ApplyStored(digest, size, kMediaType, mounts);
+                           }));
+    if (ours.digest != theirs.digest) return absl::InternalError("the results differ");
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -97,9 +86,11 @@ int Bench(const std::string& blob, const std::string& folder, int runs, bool con
 int main(int argc, char** argv) {
   if (const auto exit_code = RunApplyWorker(argc, argv)) return *exit_code;
   if (argc < 3) {
-    fmt::print(stderr, "usage: apply_bench BLOB FOLDER [RUNS [containerd]]\n");
+    fmt::print(stderr, "usage: eagle-e2e-apply BLOB FOLDER [RUNS]\n");
     return 2;
   }
-  const int runs = argc > 3 ? std::max(1, std::atoi(argv[3])) : 3;
-  return Bench(argv[1], argv[2], runs, argc > 4);
+  const absl::Status status =
+      Bench(argv[1], argv[2], argc > 3 ? std::max(1, std::atoi(argv[3])) : 3);
+  if (!status.ok()) fmt::print(stderr, "{}\n", eagle::base::Message(status));
+  return status.ok() ? 0 : 1;
 }
