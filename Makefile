@@ -10,8 +10,10 @@ TOOLS   := build/tools
 NODES   ?= 3
 CONTAINERD ?= /usr/bin/containerd
 # Benchmarks: which there are, and how often each thing is measured.
-BENCHES := store dead memory cpu
+BENCHES := store dead memory cpu apply
 RUNS    ?= 3
+# --realtime on a machine that does other things at the same time.
+BENCH_FLAGS ?=
 
 SOURCES = $(shell git ls-files --cached --others --exclude-standard '*.cc' '*.h')
 
@@ -47,7 +49,7 @@ demo: build ## One image on NODES=3 nodes at once; CONTAINERD=path for another c
 bench: $(addprefix bench-,$(BENCHES)) ## All benchmarks, one after the other (an hour at most)
 
 bench-%: build tools ## One of them: BENCHES below; results in build/bench
-	python3 e2e/bench.py --bin $(BUILD)/bin --out build/bench --runs $(RUNS) $*
+	python3 e2e/bench.py --bin $(BUILD)/bin --out build/bench --runs $(RUNS) $(BENCH_FLAGS) $*
 
 format: ## Format the C++ sources in place
 	clang-format-14 -i $(SOURCES)

@@ -45,12 +45,17 @@ def main():
     parser.add_argument("--bin", required=True, type=pathlib.Path, help="folder of the programs")
     parser.add_argument("--out", required=True, type=pathlib.Path, help="for results and logs")
     parser.add_argument("--runs", type=int, default=3, help="of each thing that is measured")
+    parser.add_argument("--realtime", action="store_true", help="give everything that is measured "
+                        "precedence over the machine's other work (SCHED_RR)")
     parser.add_argument("--containerd", type=pathlib.Path, help="a containerd 2.x",
                         default=REPOSITORY / "build/tools/containerd")
     parser.add_argument("name")
     options = parser.parse_args()
     if not options.containerd.exists():
         sys.exit(f"no containerd at {options.containerd}: run make tools, or name one")
+    if options.realtime:
+        # Inherited by all that is started; both sides of a ratio have it.
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(10))
     out = options.out.resolve()
     images = out.parent / "images"
     return isolation.isolated(lambda: measure(options, options.name, out, images), [out, images])

@@ -45,6 +45,7 @@ def measure_kind(bench, report, kind, layer, built):
         raise LabError(f"eagle-e2e-apply: {done.stderr.strip()}")
     runs = [json.loads(line) for line in done.stdout.splitlines()]
     return [report.run(kind, eagle_s=ours["seconds"], containerd_s=theirs["seconds"],
-                       ratio=ours["seconds"] / theirs["seconds"],
+                       ratio=ours["seconds"] / theirs["seconds"], eagle_cpu_s=ours["cpu_seconds"],
+                       containerd_cpu_s=theirs["cpu_seconds"],
                        plain_mb=ours["plain_bytes"] / 1e6)
             for ours, theirs in zip(runs[::2], runs[1::2])]

@@ -7,6 +7,8 @@
 // its own store, and each unpacks into an empty overlay with the disk at rest.
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -42,17 +44,39 @@ std::vector<Mount> FreshOverlay(const std::string& folder) {
             "lowerdir=" + folder + "/lower"}}};
 }
 
+/// User and system time of this process' children that have ended: Eagle's workers.
+double WorkerSeconds() {
+  struct rusage usage {};
+  ::getrusage(RUSAGE_CHILDREN, &usage);
+  const auto micros = std::chrono::seconds(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+                      std::chrono::microseconds(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+  return std::chrono::duration<double>(micros).count();
+}
+
+double ProcessSeconds(pid_t pid) {
+  clockid_t clock{};
+  struct timespec spent {};
+  if (::clock_getcpuclockid(pid, &clock) != 0 || ::clock_gettime(clock, &spent) != 0) return 0;
+  return std::chrono::duration<double>(std::chrono::seconds(spent.tv_sec) +
+                                       std::chrono::nanoseconds(spent.tv_nsec))
+      .count();
+}
+
+using CpuClock = std::function<double()>;
 using ApplyOnce = std::function<absl::StatusOr<ApplyResult>(const std::vector<Mount>&)>;
 
 absl::StatusOr<ApplyResult> Measure(std::string_view name, const std::string& folder,
-                                    const ApplyOnce& apply) {
+                                    const CpuClock& cpu, const ApplyOnce& apply) {
   const std::vector<Mount> mounts = FreshOverlay(folder);
+  const double cpu_before = cpu();
   const auto start = std::chrono::steady_clock::now();
   auto result = apply(mounts);
   const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
   if (!result.ok()) return eagle::base::Annotate(result.status(), name);
-  fmt::print("{{\"applier\": \"{}\", \"seconds\": {:.4f}, \"plain_bytes\": {}}}\n", name,
-             spent.count(), result->size_bytes);
+  fmt::print(
+      "{{\"applier\": \"{}\", \"seconds\": {:.4f}, \"cpu_seconds\": {:.3f}, "
+      "\"plain_bytes\": {}}}\n",
+      name, spent.count(), cpu() - cpu_before, result->size_bytes);
   return result;
 }
 
@@ -67,15 +91,18 @@ absl::Status Bench(const std::string& blob, const std::string& folder, int runs)
   WorkerClient worker({});
   // Outside of the clock: the blob must be in its store first, which the first call does.
   EAGLE_RETURN_IF_ERROR(oracle->Apply(content, kMediaType, FreshOverlay(folder)).status());
+  const CpuClock theirs_cpu = [&] { return ProcessSeconds(oracle->pid()); };
   for (int run = 0; run < runs; ++run) {
-    EAGLE_ASSIGN_OR_RETURN(const ApplyResult ours,
-                           Measure("eagle", folder, [&](const std::vector<Mount>& mounts) {
-                             return worker.Apply({.mounts = mounts}, file.get(), cancellation);
-                           }));
-    EAGLE_ASSIGN_OR_RETURN(const ApplyResult theirs,
-                           Measure("containerd", folder, [&](const std::vector<Mount>& mounts) {
-                             return oracle->ApplyStored(digest, size, kMediaType, mounts);
-                           }));
+    EAGLE_ASSIGN_OR_RETURN(
+        const ApplyResult ours,
+        Measure("eagle", folder, WorkerSeconds, [&](const std::vector<Mount>& mounts) {
+          return worker.Apply({.mounts = mounts}, file.get(), cancellation);
+        }));
+    EAGLE_ASSIGN_OR_RETURN(
+        const ApplyResult theirs,
+        Measure("containerd", folder, theirs_cpu, [&](const std::vector<Mount>& mounts) {
+          return oracle->ApplyStored(digest, size, kMediaType, mounts);
+        }));
     if (ours.digest != theirs.digest) return absl::InternalError("the results differ");
   }
   return absl::OkStatus();

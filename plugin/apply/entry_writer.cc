@@ -19,6 +19,8 @@ namespace {
 
 constexpr mode_t kModeBits = 07777;
 constexpr int kNoFile = -1;
+// Larger ones keep the disk busy by themselves, and need not be in memory whole.
+constexpr std::int64_t kMostFinishedApart = std::int64_t{64} << 10;
 
 mode_t Permissions(const TarEntry& entry) {
   return static_cast<mode_t>(entry.mode) & kModeBits;
@@ -113,21 +115,38 @@ absl::Status EntryWriter::CopyData(int fd, const TarEntry& entry, TarReader& tar
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::string> EntryWriter::SmallContent(const TarEntry& entry, TarReader& tar) {
+  std::string data;
+  data.reserve(static_cast<std::size_t>(entry.size));
+  while (true) {
+    EAGLE_ASSIGN_OR_RETURN(const TarReader::Piece piece, tar.Read());
+    if (piece.data.empty()) break;
+    // Before a piece of a sparse file there may be a hole.
+    data.resize(static_cast<std::size_t>(piece.offset));
+    data.append(piece.data);
+  }
+  data.resize(static_cast<std::size_t>(entry.size));
+  return data;
+}
+
 absl::Status EntryWriter::WriteFile(const Place& place, const TarEntry& entry, TarReader& tar) {
   constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
   EAGLE_ASSIGN_OR_RETURN(const int made, Replacing(place, "open", [&] {
                            return ::openat(place.dir, place.base.c_str(), kFlags,
                                            Permissions(entry));
                          }));
-  const base::UniqueFd fd(made);
-  EAGLE_RETURN_IF_ERROR(CopyData(fd.get(), entry, tar));
-  if (::fchown(fd.get(), static_cast<uid_t>(entry.uid), static_cast<gid_t>(entry.gid)) != 0) {
-    return Failed("chown");
+  base::UniqueFd fd(made);
+  const FileAttributes attributes{static_cast<uid_t>(entry.uid), static_cast<gid_t>(entry.gid),
+                                  Permissions(entry), TimesOnDisk(entry)};
+  if (entry.size <= kMostFinishedApart && entry.xattrs.empty()) {
+    EAGLE_ASSIGN_OR_RETURN(std::string data, SmallContent(entry, tar));
+    finisher_.Add({std::move(fd), std::move(data), attributes, entry.name});
+    return absl::OkStatus();
   }
+  EAGLE_RETURN_IF_ERROR(CopyData(fd.get(), entry, tar));
+  EAGLE_RETURN_IF_ERROR(SetOwner(fd.get(), attributes));
   EAGLE_RETURN_IF_ERROR(SetXattrs(place, fd.get(), entry, S_IFREG));
-  if (::fchmod(fd.get(), Permissions(entry)) != 0) return Failed("chmod");
-  if (::futimens(fd.get(), TimesOnDisk(entry).data()) != 0) return Failed("utimens");
-  return absl::OkStatus();
+  return SetPermissionsAndTimes(fd.get(), attributes);
 }
 
 absl::Status EntryWriter::MakeDirectory(const Place& place, const TarEntry& entry) {
@@ -195,6 +214,8 @@ absl::Status EntryWriter::TryHardLink(const Place& place, const TarEntry& entry,
 }
 
 absl::Status EntryWriter::MakeHardLink(const Place& place, const TarEntry& entry) {
+  // The link's attributes become those of the file, which has to have its own by then.
+  finisher_.Flush();
   int error = 0;
   absl::Status found = TryHardLink(place, entry, &error);
   if (!found.ok() || error != 0) {

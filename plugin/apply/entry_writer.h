@@ -7,6 +7,7 @@
 
 #include "lib/base/status.h"
 #include "plugin/apply/cancellation.h"
+#include "plugin/apply/file_finisher.h"
 #include "plugin/apply/parent_dirs.h"
 #include "plugin/apply/root_dir.h"
 #include "plugin/apply/tar_entry.h"
@@ -22,10 +23,12 @@ std::array<timespec, 2> TimesOnDisk(const TarEntry& entry);
 /// with all below it, unless both are directories. Follows no link. Not thread-safe.
 class EntryWriter {
  public:
-  EntryWriter(const RootDir& root, ParentDirs& parents, const Cancellation& cancellation)
-      : root_(root), parents_(parents), cancellation_(cancellation) {}
+  EntryWriter(const RootDir& root, ParentDirs& parents, FileFinisher& finisher,
+              const Cancellation& cancellation)
+      : root_(root), parents_(parents), finisher_(finisher), cancellation_(cancellation) {}
 
-  /// Reads the data of a file from `tar`, which is at `entry`. INVALID_ARGUMENT for a type that no
+  /// Reads the data of a file from `tar`, which is at `entry`. A small file may still be on its way
+  /// through the finisher afterwards, which has its errors. INVALID_ARGUMENT for a type that no
   /// layer may have.
   absl::Status Write(const ParentDirs::Dir& dir, const std::string& base, const TarEntry& entry,
                      TarReader& tar);
@@ -40,6 +43,7 @@ class EntryWriter {
     const std::string& base;
   };
 
+  absl::StatusOr<std::string> SmallContent(const TarEntry& entry, TarReader& tar);
   absl::Status WriteFile(const Place& place, const TarEntry& entry, TarReader& tar);
   absl::Status MakeDirectory(const Place& place, const TarEntry& entry);
   absl::Status MakeNode(const Place& place, const TarEntry& entry);
@@ -55,6 +59,7 @@ class EntryWriter {
 
   const RootDir& root_;
   ParentDirs& parents_;
+  FileFinisher& finisher_;
   const Cancellation& cancellation_;
   std::int64_t ignored_xattrs_ = 0;
 };

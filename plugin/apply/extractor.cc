@@ -28,7 +28,7 @@ Extractor::Extractor(const RootDir& root, ExtractOptions options, const Cancella
       lower_(options_.lower_dirs),
       parents_(root_, lower_),
       whiteouts_(options_.whiteouts, root_, parents_),
-      writer_(root_, parents_, cancellation_) {}
+      writer_(root_, parents_, finisher_, cancellation_) {}
 
 ExtractReport Extractor::report() const {
   ExtractReport report = report_;
@@ -37,18 +37,11 @@ ExtractReport Extractor::report() const {
 }
 
 absl::Status Extractor::Extract(TarReader& tar) {
-  while (true) {
-    EAGLE_RETURN_IF_ERROR(cancellation_.Check());
-    EAGLE_ASSIGN_OR_RETURN(const TarEntry* entry, tar.Next());
-    if (entry == nullptr) break;
-    if (++report_.entries > options_.max_entries) {
-      return absl::ResourceExhaustedError(fmt::format(
-          "the layer has more than {} entries, the limit of this node", options_.max_entries));
-    }
-    if (absl::Status status = ExtractEntry(*entry, tar); !status.ok()) {
-      return base::Annotate(status, fmt::format("unpack \"{}\"", Printable(entry->name)));
-    }
-  }
+  const absl::Status extracted = ExtractEntries(tar);
+  // After an error too: what the archive has before it is there whole, as with containerd.
+  finisher_.Flush();
+  EAGLE_RETURN_IF_ERROR(finisher_.status());
+  EAGLE_RETURN_IF_ERROR(extracted);
   // At the end, since every file that is made in a directory changes its times.
   for (const DirectoryTimes& directory : directories_) {
     EAGLE_RETURN_IF_ERROR(cancellation_.Check());
@@ -57,6 +50,22 @@ absl::Status Extractor::Extract(TarReader& tar) {
     }
   }
   return absl::OkStatus();
+}
+
+absl::Status Extractor::ExtractEntries(TarReader& tar) {
+  while (true) {
+    EAGLE_RETURN_IF_ERROR(cancellation_.Check());
+    EAGLE_ASSIGN_OR_RETURN(const TarEntry* entry, tar.Next());
+    if (entry == nullptr) return absl::OkStatus();
+    if (++report_.entries > options_.max_entries) {
+      return absl::ResourceExhaustedError(fmt::format(
+          "the layer has more than {} entries, the limit of this node", options_.max_entries));
+    }
+    if (absl::Status status = ExtractEntry(*entry, tar); !status.ok()) {
+      return base::Annotate(status, fmt::format("unpack \"{}\"", Printable(entry->name)));
+    }
+    EAGLE_RETURN_IF_ERROR(finisher_.status());
+  }
 }
 
 absl::Status Extractor::ExtractEntry(const TarEntry& entry, TarReader& tar) {

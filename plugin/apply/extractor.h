@@ -10,6 +10,7 @@
 #include "lib/base/status.h"
 #include "plugin/apply/cancellation.h"
 #include "plugin/apply/entry_writer.h"
+#include "plugin/apply/file_finisher.h"
 #include "plugin/apply/lower_dirs.h"
 #include "plugin/apply/parent_dirs.h"
 #include "plugin/apply/root_dir.h"
@@ -53,6 +54,7 @@ class Extractor {
     std::array<timespec, 2> times;
   };
 
+  absl::Status ExtractEntries(TarReader& tar);
   absl::Status ExtractEntry(const TarEntry& entry, TarReader& tar);
   absl::Status SetDirectoryTimes(const DirectoryTimes& directory);
 
@@ -62,6 +64,7 @@ class Extractor {
   LowerDirs lower_;
   ParentDirs parents_;
   Whiteouts whiteouts_;
+  FileFinisher finisher_;
   EntryWriter writer_;
   std::vector<DirectoryTimes> directories_;
   ExtractReport report_;

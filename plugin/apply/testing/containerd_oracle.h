@@ -21,6 +21,7 @@ class ContainerdOracle {
   ~ContainerdOracle();
 
   [[nodiscard]] const std::string& program() const { return program_; }
+  [[nodiscard]] pid_t pid() const { return pid_; }
 
   /// Puts the blob into its store and applies it; digest and size of the result.
   absl::StatusOr<ApplyResult> Apply(const std::string& blob, const std::string& media_type,
