@@ -10,7 +10,7 @@ TOOLS   := build/tools
 NODES   ?= 3
 CONTAINERD ?= /usr/bin/containerd
 # Benchmarks: which there are, and how often each thing is measured.
-BENCHES := store dead memory cpu apply
+BENCHES := store dead memory cpu apply single
 RUNS    ?= 3
 # --realtime on a machine that does other things at the same time.
 BENCH_FLAGS ?=

@@ -112,7 +112,7 @@ std::unique_ptr<ContainerdOracle> Differential::oracle_;
 
 std::uint64_t Cases() {
   const char* number = std::getenv("EAGLE_APPLY_CASES");
-  return number == nullptr ? 40 : std::strtoull(number, nullptr, 10);
+  return number == nullptr ? 100 : std::strtoull(number, nullptr, 10);
 }
 
 std::uint64_t FirstSeed() {
