@@ -6,6 +6,7 @@
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
@@ -83,6 +84,20 @@ TEST_F(ApplyRules, R09_EverythingElseIsMountedAndUnmountedAgain) {
   EXPECT_EQ(::rmdir(Path("mnt").c_str()), 0);
 }
 
+TEST_F(ApplyRules, R09_AFileSystemImageIsMountedThroughALoopDevice) {
+  const std::string image = Path("image");
+  std::ofstream(image).close();
+  fs::resize_file(image, 8 << 20);
+  ASSERT_EQ(std::system(("mkfs.ext4 -q -F " + image).c_str()), 0);
+  const std::vector<Mount> mounts = {{"ext4", image, "", {"loop", "rw"}}};
+  ApplyOk(TarBuilder().File("in-the-image").Finish(), mounts);
+  EXPECT_TRUE(fs::is_empty(Path("mnt"))) << "still mounted";
+  EXPECT_EQ(std::system(("debugfs -R 'stat /in-the-image' " + image +
+                         " 2>/dev/null | grep -q 'Type: regular'")
+                            .c_str()),
+            0);
+}
+
 TEST_F(ApplyRules, R09_FailedLayerIsUnmountedToo) {
   EXPECT_FALSE(
       Apply("no archive, but long enough to be one: " + std::string(512, 'x'), Bind()).ok());
@@ -118,7 +133,7 @@ TEST_F(ApplyRules, R10_VolatileIsNotAmongTheOptionsOfATemporaryMount) {
 TEST_F(ApplyRules, R10_MountsOfOthersAreUnimplemented) {
   for (const Mount& mount :
        {Mount{"fuse3.fuse-overlayfs", "overlay"}, Mount{"format/overlay", "x"},
-        Mount{"ext4", "/image", "", {"loop"}}, Mount{"bind", "/a", "", {"uidmap=0:1:2"}},
+        Mount{"bind", "/a", "", {"uidmap=0:1:2"}},
         Mount{"bind", "/a", "", {"X-containerd.custom=1"}}, Mount{"bind", "/a", "/sub", {}},
         Mount{"overlay", "overlay", "", {"lowerdir=" + std::string(5000, 'l')}}}) {
     EXPECT_EQ(ParseMount(mount).status().code(), absl::StatusCode::kUnimplemented) << mount.type;

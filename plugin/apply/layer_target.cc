@@ -12,6 +12,7 @@
 
 #include "lib/base/file.h"
 #include "plugin/apply/lexical_path.h"
+#include "plugin/apply/loop_device.h"
 
 namespace eagle::apply {
 namespace {
@@ -113,7 +114,13 @@ absl::Status LayerTarget::MountAll() {
   for (std::size_t i = 0; i < plan_.mounts.size(); ++i) {
     const Mount& mount = plan_.mounts[i];
     const MountArguments& arguments = plan_.arguments[i];
-    if (::mount(mount.source.c_str(), mount_point_.c_str(), mount.type.c_str(), arguments.flags,
+    std::string source = mount.source;
+    LoopDevice device;
+    if (arguments.loop) {
+      EAGLE_ASSIGN_OR_RETURN(device, AttachLoopDevice(mount.source));
+      source = device.path;
+    }
+    if (::mount(source.c_str(), mount_point_.c_str(), mount.type.c_str(), arguments.flags,
                 arguments.data.c_str()) != 0) {
       return base::ErrnoError(
           errno, fmt::format("mount {} of type {} on {}", mount.source, mount.type, mount_point_));

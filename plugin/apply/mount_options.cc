@@ -50,7 +50,7 @@ absl::Status NotHere(std::string_view what) {
 }
 
 bool IsForOthers(std::string_view option) {
-  return option == "loop" || option.starts_with("uidmap=") || option.starts_with("gidmap=") ||
+  return option.starts_with("uidmap=") || option.starts_with("gidmap=") ||
          option.starts_with("X-containerd.");
 }
 
@@ -66,6 +66,10 @@ absl::StatusOr<MountArguments> ParseMount(const Mount& mount) {
   MountArguments arguments;
   for (const std::string& option : mount.options) {
     if (IsForOthers(option)) return NotHere(fmt::format("mount option \"{}\"", option));
+    if (option == "loop") {
+      arguments.loop = true;
+      continue;
+    }
     if (type == "overlay" && (option == "volatile" || option == "fsync=volatile")) continue;
     const auto* flag = std::find_if(std::begin(kFlags), std::end(kFlags),
                                     [&](const Flag& f) { return f.option == option; });

@@ -20,12 +20,14 @@ struct Mount {
 struct MountArguments {
   unsigned long flags = 0;
   std::string data;
+  /// The source is a file that has to be made a block device first.
+  bool loop = false;
 };
 
 /// Sorts options in the style of fstab into flags and what the file system gets; options that
 /// forbid a second mount of an overlay (volatile) are left out. UNIMPLEMENTED for what this applier
-/// leaves to others: FUSE helpers, loop devices, ID mappings, options and types of containerd's
-/// mount manager, more data than a page.
+/// leaves to others: FUSE helpers, ID mappings, options and types of containerd's mount manager,
+/// more data than a page.
 absl::StatusOr<MountArguments> ParseMount(const Mount& mount);
 
 }  // namespace eagle::apply
