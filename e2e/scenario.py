@@ -67,6 +67,9 @@ def main():
         programs=options.bin.resolve(), folder=out, images=images, keep_state=options.keep,
         containerd=find_containerd(options.containerd) if module.NEEDS_LAB else None)
 
+    if hasattr(module, "prepare"):
+        module.prepare(images)
+
     def run():
         loader = unittest.defaultTestLoader
         suite = (loader.loadTestsFromNames(options.tests, module) if options.tests

@@ -150,6 +150,40 @@ class TreeLayer:
             tar.add(root, filter=_public)
 
 
+@dataclasses.dataclass(frozen=True)
+class TarLayer:
+    """The entries of a tar file as they are."""
+
+    name: str
+    path: str
+    compression: str = "gzip"
+    busybox: bool = False
+
+    def write(self, tar, files):
+        with tarfile.open(self.path) as source:
+            for entry in source:
+                tar.addfile(entry, source.extractfile(entry) if entry.isreg() else None)
+
+
+@dataclasses.dataclass(frozen=True)
+class WhiteoutLayer:
+    """Removes these paths of the layers below, empties these folders and puts a file in each."""
+
+    name: str
+    removed: tuple
+    emptied: tuple
+    compression: str = "gzip"
+    busybox: bool = False
+
+    def write(self, tar, files):
+        for path in self.removed:
+            folder, _, name = path.rpartition("/")
+            _add_bytes(tar, f"{folder}/.wh.{name}", b"")
+        for folder in self.emptied:
+            _add_bytes(tar, f"{folder}/.wh..wh..opq", b"")
+            _add_bytes(tar, f"{folder}/left-alone", b"left alone\n")
+
+
 def small_image(cache, seed="small", layers=3, layer_size=3 * MIB, zstd_layer=None):
     """A few MiB of seeded bytes and a busybox to run: for tests."""
     specs = [SeededLayer(f"{seed}-{i}", layer_size + i * 64 * 1024,
