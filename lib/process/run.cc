@@ -3,7 +3,10 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <csignal>
+#include <ctime>
 #include <iostream>
 #include <thread>
 
@@ -22,7 +25,62 @@ sigset_t StopSignals() {
   return set;
 }
 
+void Reload(App& app) {
+  NotifySystemd(ReloadingState());
+  if (const absl::Status status = app.Reload(); !status.ok()) {
+    observe::Error("reload_refused", "error", base::Message(status), "in_force", "as before");
+  }
+  NotifySystemd("READY=1");
+}
+
+using TimePoint = std::chrono::steady_clock::time_point;
+
+// The signal that came, 0 when none did until `due`.
+int AwaitSignal(const sigset_t& signals, TimePoint due) {
+  while (true) {
+    const auto left = std::max(std::chrono::nanoseconds(0),
+                               std::chrono::nanoseconds(due - std::chrono::steady_clock::now()));
+    const timespec timeout{.tv_sec = left.count() / 1'000'000'000,
+                           .tv_nsec = left.count() % 1'000'000'000};
+    const int signal = ::sigtimedwait(&signals, nullptr, &timeout);
+    if (signal > 0) return signal;
+    if (errno == EAGAIN) return 0;
+  }
+}
+
+// Reloads and feeds the watchdog until a signal to stop comes, which is returned.
+int Serve(App& app, const sigset_t& signals) {
+  const auto watchdog = WatchdogTimeout();
+  // Without a watchdog nothing is due, ever.
+  const std::chrono::milliseconds period = watchdog ? *watchdog / 3 : std::chrono::hours(1);
+  TimePoint due = std::chrono::steady_clock::now() + period;
+  while (true) {
+    const int signal = AwaitSignal(signals, due);
+    if (signal == SIGHUP) {
+      Reload(app);
+      continue;
+    }
+    if (signal != 0) return signal;
+    due = std::chrono::steady_clock::now() + period;
+    if (!watchdog) continue;
+    const absl::Status alive = app.CheckAlive(*watchdog / 4);
+    if (alive.ok()) {
+      NotifySystemd("WATCHDOG=1");
+    } else {
+      observe::Error("not_alive", "error", base::Message(alive));
+    }
+  }
+}
+
 }  // namespace
+
+absl::Status App::Reload() {
+  return absl::UnimplementedError("its configuration is read at the start only; restart it");
+}
+
+absl::Status App::CheckAlive(std::chrono::milliseconds /*patience*/) {
+  return absl::OkStatus();
+}
 
 int Run(int argc, char** argv, const Program& program) {
   int exit_code = 0;
@@ -37,8 +95,10 @@ int Run(int argc, char** argv, const Program& program) {
     return 0;
   }
 
-  // Blocked before any thread starts, so that only the wait below sees them.
-  const sigset_t signals = StopSignals();
+  // Blocked before any thread starts, so that only the waits below see them.
+  const sigset_t stop_signals = StopSignals();
+  sigset_t signals = stop_signals;
+  sigaddset(&signals, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
 
@@ -50,13 +110,12 @@ int Run(int argc, char** argv, const Program& program) {
   observe::Info("started", "version", observe::Version());
   NotifySystemd("READY=1");
 
-  int signal = 0;
-  sigwait(&signals, &signal);
+  const int signal = Serve(**app, signals);
   observe::Info("stopping", "signal", signal == SIGTERM ? "SIGTERM" : "SIGINT");
   NotifySystemd("STOPPING=1");
-  std::thread([signals] {
+  std::thread([stop_signals] {
     int again = 0;
-    sigwait(&signals, &again);
+    sigwait(&stop_signals, &again);
     _exit(1);
   }).detach();
   app->reset();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -9,10 +10,20 @@
 
 namespace eagle::process {
 
-/// A running program. Its destructor stops everything in the reverse order of the start.
+/// A running program. Its destructor stops everything in the reverse order of the start. The
+/// methods are called on the main thread.
 class App {
  public:
   virtual ~App() = default;
+
+  /// SIGHUP: reads the configuration again and takes over what can change in a running program, all
+  /// or nothing.
+  virtual absl::Status Reload();
+
+  /// Whether the program still does its work, found out within `patience`. Asked for the service
+  /// manager's watchdog, which ends a program that is not OK for long; so only what a restart would
+  /// mend belongs here.
+  virtual absl::Status CheckAlive(std::chrono::milliseconds patience);
 };
 
 /// What main() hands over: how to read the configuration and start from it.
@@ -27,8 +38,10 @@ struct Program {
 };
 
 /// The life of a program: flags, configuration, start, sd_notify READY, wait for SIGTERM or SIGINT,
-/// sd_notify STOPPING, ordered stop. Returns the exit code: 0, 1 (failed to start) or 2 (bad flags
-/// or configuration). A second signal during the stop ends the process at once.
+/// sd_notify STOPPING, ordered stop. Meanwhile SIGHUP reloads, and with a watchdog (WATCHDOG_USEC)
+/// CheckAlive() is asked three times in its period and sd_notify WATCHDOG sent while it is OK.
+/// Returns the exit code: 0, 1 (failed to start) or 2 (bad flags or configuration). A second signal
+/// during the stop ends the process at once.
 int Run(int argc, char** argv, const Program& program);
 
 }  // namespace eagle::process

@@ -7,18 +7,19 @@
 
 #include <charconv>
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <string>
+#include <ctime>
 
 namespace eagle::process {
 namespace {
 
 constexpr int kFirstListenFd = 3;
 
-int EnvironmentNumber(const char* name) {
+std::int64_t EnvironmentNumber(const char* name) {
   const char* text = std::getenv(name);
-  int value = 0;
+  std::int64_t value = 0;
   if (text != nullptr) std::from_chars(text, text + std::strlen(text), value);
   return value;
 }
@@ -41,10 +42,26 @@ void NotifySystemd(std::string_view state) {
                  static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length));
 }
 
+std::string ReloadingState() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return "RELOADING=1\nMONOTONIC_USEC=" +
+         std::to_string(std::int64_t{now.tv_sec} * 1'000'000 + now.tv_nsec / 1000);
+}
+
+std::optional<std::chrono::milliseconds> WatchdogTimeout() {
+  const std::int64_t pid = EnvironmentNumber("WATCHDOG_PID");
+  if (pid != 0 && pid != ::getpid()) return std::nullopt;
+  const std::chrono::microseconds timeout(EnvironmentNumber("WATCHDOG_USEC"));
+  const auto rounded = std::chrono::duration_cast<std::chrono::milliseconds>(timeout);
+  if (rounded.count() <= 0) return std::nullopt;
+  return rounded;
+}
+
 std::vector<base::UniqueFd> TakeListenFds() {
   std::vector<base::UniqueFd> fds;
   if (EnvironmentNumber("LISTEN_PID") != ::getpid()) return fds;
-  const int count = EnvironmentNumber("LISTEN_FDS");
+  const auto count = static_cast<int>(EnvironmentNumber("LISTEN_FDS"));
   for (int fd = kFirstListenFd; fd < kFirstListenFd + count; ++fd) {
     ::fcntl(fd, F_SETFD, FD_CLOEXEC);
     fds.emplace_back(fd);
