@@ -32,7 +32,9 @@ class LayerFetcher::StreamTicket final : public Ticket {
 };
 
 LayerFetcher::LayerFetcher(const Options& options, Parts parts)
-    : options_(options), parts_(std::move(parts)), watcher_([this] { Watch(); }) {}
+    : parts_(std::move(parts)),
+      rules_(std::make_shared<Rules>(Rules{options, std::move(parts_.policy)})),
+      watcher_([this] { Watch(); }) {}
 
 LayerFetcher::~LayerFetcher() {
   Actions actions;
@@ -51,6 +53,39 @@ LayerFetcher::~LayerFetcher() {
   parts_.sources.reset();
   parts_.sidecar.reset();
   AwaitTasks();
+}
+
+std::shared_ptr<const LayerFetcher::Rules> LayerFetcher::rules() const {
+  base::MutexLock lock(&rules_mutex_);
+  return rules_;
+}
+
+std::int64_t LayerFetcher::SetRules(const Options& options, Policy policy) {
+  auto fresh = std::make_shared<Rules>(Rules{options, std::move(policy)});
+  {
+    base::MutexLock lock(&rules_mutex_);
+    rules_ = std::move(fresh);
+  }
+  if (options.enabled) return 0;
+  // Who joins a job from here on has seen the new rules.
+  Actions actions;
+  std::int64_t released = 0;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto jobs = jobs_;
+    for (const auto& [digest, job] : jobs) {
+      if (job->verifying) continue;
+      released += static_cast<std::int64_t>(job->streams.size());
+      EndJobLocked(job, {.reason = Fallback::kDisabled}, &actions);
+    }
+  }
+  Run(std::move(actions));
+  return released;
+}
+
+std::int64_t LayerFetcher::waiting() {
+  absl::MutexLock lock(&mutex_);
+  return static_cast<std::int64_t>(streams_.size());
 }
 
 void LayerFetcher::AwaitTasks() {
@@ -123,8 +158,9 @@ std::shared_ptr<const VerifiedFile> LayerFetcher::FindLocal(const Request& reque
 }
 
 Fallback LayerFetcher::CheckRules(const Request& request) const {
-  if (!options_.enabled) return Fallback::kDisabled;
-  return request.size_bytes < options_.min_size.bytes ? Fallback::kSmall : Fallback::kNone;
+  const auto now = rules();
+  if (!now->options.enabled) return Fallback::kDisabled;
+  return request.size_bytes < now->options.min_size.bytes ? Fallback::kSmall : Fallback::kNone;
 }
 
 void LayerFetcher::AskForSources(const StreamPtr& stream,
@@ -146,10 +182,11 @@ void LayerFetcher::OnSources(const StreamPtr& stream,
     return End(stream, {.reason = Fallback::kContainerd});
   }
   if (found->empty()) return End(stream, {.reason = Fallback::kNoSource});
+  const auto asked_rules = rules();
   std::vector<LayerSource> sources;
   for (const auto& one : *found) {
     for (const LayerSource& source : one.sources) {
-      if (sources.size() < kMaxSources && parts_.policy.Allows(source) &&
+      if (sources.size() < kMaxSources && asked_rules->policy.Allows(source) &&
           std::find(sources.begin(), sources.end(), source) == sources.end()) {
         sources.push_back(source);
       }
@@ -173,8 +210,13 @@ void LayerFetcher::OnSources(const StreamPtr& stream,
         fmt::format("{}/{}", stream->request.ref.containerd_namespace, parent->manifest.hex()),
         now);
     stream->pull->AddStream();
-    if (stream->pull->TimeInVain(now) >= options_.budget) stream->pull->Trip(Fallback::kBudget);
-    if (const Fallback tripped = stream->pull->tripped(); tripped != Fallback::kNone) {
+    const auto now_rules = rules();
+    if (stream->pull->TimeInVain(now) >= now_rules->options.budget) {
+      stream->pull->Trip(Fallback::kBudget);
+    }
+    if (!now_rules->options.enabled) {
+      EndLocked(stream, {.reason = Fallback::kDisabled}, &actions);
+    } else if (const Fallback tripped = stream->pull->tripped(); tripped != Fallback::kNone) {
       EndLocked(stream, {.reason = tripped}, &actions);
     } else {
       const bool prefetch = stream->pull->TakePrefetch();
@@ -204,7 +246,7 @@ void LayerFetcher::JoinLocked(const StreamPtr& stream, std::vector<LayerSource> 
   JobPtr& job = jobs_[request.ref.digest];
   if (job == nullptr) {
     job = std::make_shared<Job>(request.ref.digest, request.size_bytes,
-                                Jittered(options_.stall_timeout), now);
+                                Jittered(rules()->options.stall_timeout), now);
     actions->push_back([this, job,
                         layer = WantedLayer{request.ref.digest, request.size_bytes,
                                             std::move(sources)}] { StartFetch(job, layer); });

@@ -11,6 +11,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/synchronization/mutex.h"
+#include "lib/base/mutex.h"
 #include "lib/base/thread_pool.h"
 #include "lib/base/units.h"
 #include "plugin/content_store.h"
@@ -60,9 +61,22 @@ class LayerFetcher final : public LayerSupply {
 
   std::unique_ptr<Ticket> Get(Request request, Done done) override;
 
+  /// Puts these rules in force, as a whole, for layers asked for from now on; the time-outs hold
+  /// for layers that wait already, too. When they turn P2P off, every layer that waits for the
+  /// swarm ends with kDisabled, but for those whose bytes are here and being verified. Returns how
+  /// many ended.
+  std::int64_t SetRules(const Options& options, Policy policy);
+
+  /// Layers that wait at this moment.
+  [[nodiscard]] std::int64_t waiting();
+
  private:
   using TimePoint = std::chrono::steady_clock::time_point;
   class StreamTicket;
+  struct Rules {
+    Options options;
+    Policy policy;
+  };
   struct Stream;
   struct Job;
   using StreamPtr = std::shared_ptr<Stream>;
@@ -71,6 +85,8 @@ class LayerFetcher final : public LayerSupply {
   // What is to be done once the lock is released: no foreign code runs under it.
   using Actions = std::vector<std::function<void()>>;
   static void Run(Actions actions);
+
+  [[nodiscard]] std::shared_ptr<const Rules> rules() const;
 
   // The way of a stream: from another namespace, else manifest -> sources -> job.
   void Look(const StreamPtr& stream);
@@ -112,8 +128,11 @@ class LayerFetcher final : public LayerSupply {
   void Post(base::ThreadPool& pool, std::function<void()> task);
   void AwaitTasks();
 
-  const Options options_;
   Parts parts_;
+
+  // Taken under mutex_, never the other way round.
+  mutable base::Mutex rules_mutex_;
+  std::shared_ptr<const Rules> rules_ ABSL_GUARDED_BY(rules_mutex_);
 
   absl::Mutex mutex_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

@@ -36,12 +36,13 @@ void LayerFetcher::StartFetch(const JobPtr& job, const WantedLayer& layer) {
 
 void LayerFetcher::Prefetch(const ManifestIndex::Parent& parent, const base::Digest& first,
                             const std::vector<LayerSource>& sources) {
+  const base::ByteSize min_size = rules()->options.min_size;
   std::vector<WantedLayer> wanted;
   bool reached = false;
   for (const ManifestLayer& layer : parent.layers) {
     // containerd asks in this order and has what comes before.
     if (std::exchange(reached, reached || layer.digest == first) && !layer.foreign &&
-        layer.digest != first && layer.size_bytes >= options_.min_size.bytes &&
+        layer.digest != first && layer.size_bytes >= min_size.bytes &&
         !parts_.store.Info(BlobName(layer.digest)).ok()) {
       wanted.push_back({layer.digest, layer.size_bytes, sources});
     }
@@ -150,6 +151,7 @@ void LayerFetcher::Watch() {
 }
 
 void LayerFetcher::CheckJobsLocked(TimePoint now, Actions* actions) {
+  const std::chrono::milliseconds silence = rules()->options.sidecar_timeout;
   std::vector<JobPtr> jobs;
   for (const auto& [digest, job] : jobs_) jobs.push_back(job);
   for (const JobPtr& job : jobs) {
@@ -157,9 +159,8 @@ void LayerFetcher::CheckJobsLocked(TimePoint now, Actions* actions) {
     if (job->verifying) {
       // The disk is at work.
       for (const StreamPtr& stream : job->streams) stream->pull->Progress(now);
-    } else if (now - job->last_event > options_.sidecar_timeout) {
-      observe::Warn("sidecar_hung", "layer", job->digest.str(), "silent_for_ms",
-                    options_.sidecar_timeout.count());
+    } else if (now - job->last_event > silence) {
+      observe::Warn("sidecar_hung", "layer", job->digest.str(), "silent_for_ms", silence.count());
       TripPullsLocked(job, Fallback::kSidecarHung, actions);
     } else if (now - job->last_progress > job->stall_timeout) {
       observe::Warn("layer_stalled", "layer", job->digest.str(), "bytes", job->best.bytes_done);
@@ -169,16 +170,17 @@ void LayerFetcher::CheckJobsLocked(TimePoint now, Actions* actions) {
 }
 
 void LayerFetcher::CheckPullsLocked(TimePoint now, Actions* actions) {
+  const std::chrono::milliseconds budget = rules()->options.budget;
   std::vector<PullPtr> spent;
   for (auto it = pulls_.begin(); it != pulls_.end();) {
     const PullPtr& pull = it->second;
-    if (pull->waiting() && pull->TimeInVain(now) >= options_.budget) spent.push_back(pull);
+    if (pull->waiting() && pull->TimeInVain(now) >= budget) spent.push_back(pull);
     // absl's erase() keeps other iterators valid.
     const auto current = it++;
     if (current->second->Over(now, kPullLinger)) pulls_.erase(current);
   }
   for (const PullPtr& pull : spent) {
-    observe::Warn("p2p_budget_spent", "budget_ms", options_.budget.count());
+    observe::Warn("p2p_budget_spent", "budget_ms", budget.count());
     TripLocked(pull, Fallback::kBudget, actions);
   }
 }

@@ -14,6 +14,7 @@
 #include "lib/observe/ops_server.h"
 #include "lib/process/systemd.h"
 #include "lib/rpc/server.h"
+#include "plugin/admin_service.h"
 #include "plugin/apply/diff_service.h"
 #include "plugin/apply/worker_client.h"
 #include "plugin/content_service.h"
@@ -23,8 +24,10 @@
 #include "plugin/layer_fetcher.h"
 #include "plugin/manifest_index.h"
 #include "plugin/manifest_scan.h"
+#include "plugin/p2p_control.h"
 #include "plugin/plugin_metrics.h"
 #include "plugin/policy.h"
+#include "plugin/self_check.h"
 #include "plugin/sidecar_client.h"
 #include "plugin/source_finder.h"
 #include "plugin/store_blobs.h"
@@ -34,17 +37,21 @@ namespace {
 
 constexpr std::string_view kUnixPrefix = "unix:";
 
+// Sets `*socket_path` to where it can be reached.
 absl::StatusOr<std::unique_ptr<rpc::Server>> Serve(const PluginConfig& config,
-                                                   ContentService& content,
-                                                   apply::DiffService& diff) {
+                                                   const std::vector<grpc::Service*>& services,
+                                                   std::string* socket_path) {
   rpc::ServerOptions options;
   options.listen_fds = process::TakeListenFds();
   if (options.listen_fds.empty()) {
-    const std::filesystem::path path = config.listen.substr(kUnixPrefix.size());
+    *socket_path = config.listen.substr(kUnixPrefix.size());
+    const std::filesystem::path path = *socket_path;
     EAGLE_RETURN_IF_ERROR(base::MakeDirectories(path.parent_path().string()));
     options.addresses = {config.listen};
+  } else {
+    *socket_path = BoundPath(options.listen_fds.front().get());
   }
-  return rpc::Server::Start(std::move(options), {&content, &diff});
+  return rpc::Server::Start(std::move(options), services);
 }
 
 }  // namespace
@@ -54,11 +61,8 @@ struct PluginApp::Impl {
        std::unique_ptr<IngestStore> opened_ingests, Policy policy)
       : store(std::move(opened_store)),
         ingests(std::move(opened_ingests)),
-        layers({.enabled = config.p2p.enabled && !config.cache_dir.empty(),
-                .min_size = config.p2p.min_size,
-                .stall_timeout = config.p2p.stall_timeout,
-                .budget = config.p2p.budget,
-                .sidecar_timeout = config.p2p.sidecar_timeout},
+        control(config),
+        layers(control.options(),
                {.store = *store,
                 .index = index,
                 .metrics = metrics,
@@ -69,7 +73,10 @@ struct PluginApp::Impl {
                 .sidecar = std::make_unique<SidecarClient>(config.sidecar_address),
                 .hand_over =
                     std::make_unique<HandOver>(HandOver::Options{.cache_dir = config.cache_dir}),
-                .policy = std::move(policy)}) {}
+                .policy = std::move(policy)}),
+        admin(control, layers, config.path) {
+    control.Attach(layers);
+  }
 
   ~Impl() {
     ops.reset();
@@ -88,7 +95,9 @@ struct PluginApp::Impl {
   // the service go before the layers: their last tasks let go of tickets.
   base::ThreadPool lookup_pool{2};
   base::ThreadPool hash_pool{2};
+  P2pControl control;
   LayerFetcher layers;
+  AdminService admin;
   base::ThreadPool call_pool{4};
   base::ThreadPool bulk_pool{4};
   base::ThreadPool read_pool{4};
@@ -106,6 +115,7 @@ struct PluginApp::Impl {
       }}};
 
   std::unique_ptr<ContentService> service;
+  std::string socket_path;
   std::unique_ptr<rpc::Server> server;
   std::unique_ptr<observe::OpsServer> ops;
   std::atomic<bool> stop_scan = false;
@@ -134,11 +144,21 @@ absl::StatusOr<std::unique_ptr<PluginApp>> PluginApp::Start(const PluginConfig& 
   impl->metrics.CountIngests(impl->ingests->count());
   impl->scanner =
       std::thread([raw = impl.get()] { ScanManifests(*raw->store, raw->index, raw->stop_scan); });
-  EAGLE_ASSIGN_OR_RETURN(impl->server, Serve(config, *impl->service, impl->diff));
+  EAGLE_ASSIGN_OR_RETURN(
+      impl->server,
+      Serve(config, {impl->service.get(), &impl->diff, &impl->admin}, &impl->socket_path));
   EAGLE_ASSIGN_OR_RETURN(
       impl->ops, observe::OpsServer::Start({.listen = config.metrics_listen}, impl->registry,
                                            [] { return std::string(); }));
   return std::unique_ptr<PluginApp>(new PluginApp(std::move(impl)));
+}
+
+absl::Status PluginApp::Reload() {
+  return impl_->control.Reload().status();
+}
+
+absl::Status PluginApp::CheckAlive(std::chrono::milliseconds patience) {
+  return CallOwnSocket(impl_->socket_path, patience);
 }
 
 int PluginApp::metrics_port() const {

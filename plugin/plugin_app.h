@@ -15,6 +15,9 @@ class PluginApp final : public process::App {
   static absl::StatusOr<std::unique_ptr<PluginApp>> Start(const PluginConfig& config);
   ~PluginApp() override;
 
+  absl::Status Reload() override;
+  absl::Status CheckAlive(std::chrono::milliseconds patience) override;
+
   /// Port of the metrics endpoint; 0 without one.
   [[nodiscard]] int metrics_port() const;
 

@@ -1,5 +1,7 @@
 #include "plugin/plugin_config.h"
 
+#include <fmt/format.h>
+
 #include <string_view>
 
 #include "lib/base/endpoint.h"
@@ -61,6 +63,8 @@ absl::StatusOr<PluginConfig> LoadConfig(const std::string& path) {
   AbsolutePath(root, "root", &config.root);
   if (config.root.empty()) root.Problem("root", "must not be empty");
   AbsolutePath(root, "cache_dir", &config.cache_dir);
+  AbsolutePath(root, "state_dir", &config.state_dir);
+  if (config.state_dir.empty()) root.Problem("state_dir", "must not be empty");
   root.Map("p2p", [&](config::Section& p2p) { ReadP2p(p2p, &config.p2p); });
   root.Map("metrics", [&](config::Section& metrics) {
     metrics.String("listen", &config.metrics_listen);
@@ -70,7 +74,13 @@ absl::StatusOr<PluginConfig> LoadConfig(const std::string& path) {
   });
   root.Enum("log_level", &config.log_level, {"debug", "info", "warn", "error"});
   EAGLE_RETURN_IF_ERROR(document.Finish());
+  config.path = path;
   return config;
+}
+
+std::string DurationText(std::chrono::milliseconds duration) {
+  const auto ms = duration.count();
+  return ms % 1000 == 0 ? fmt::format("{}s", ms / 1000) : fmt::format("{}ms", ms);
 }
 
 }  // namespace eagle::plugin

@@ -25,9 +25,15 @@ struct PluginConfig {
     std::vector<std::string> allow;
     std::vector<std::string> deny;
   } p2p;
+  std::string state_dir = "/var/lib/eagle";
   std::string metrics_listen = "127.0.0.1:61010";
   std::string log_level = "info";
+  /// The file it was read from; not a key of it.
+  std::string path;
 };
+
+/// As it is written in the file: "5s", "250ms".
+std::string DurationText(std::chrono::milliseconds duration);
 
 absl::StatusOr<PluginConfig> LoadConfig(const std::string& path);
 

@@ -28,6 +28,7 @@ TEST(PluginConfig, TheExampleDocumentsTheDefaults) {
   EXPECT_EQ(example->root, defaults.root);
   EXPECT_EQ(example->cache_dir, defaults.cache_dir);
   EXPECT_EQ(example->sidecar_address, defaults.sidecar_address);
+  EXPECT_EQ(example->state_dir, defaults.state_dir);
   EXPECT_EQ(example->p2p.enabled, defaults.p2p.enabled);
   EXPECT_EQ(example->p2p.min_size, defaults.p2p.min_size);
   EXPECT_EQ(example->p2p.stall_timeout, defaults.p2p.stall_timeout);
@@ -48,12 +49,13 @@ TEST(PluginConfig, AnEmptyFileIsAllDefaults) {
 TEST(PluginConfig, ReadsEveryKey) {
   const auto config = Load(
       "listen: unix:/a\ncontainerd_address: unix:/b\nroot: /r\ncache_dir: \"\"\n"
-      "sidecar_address: unix:/s\nmetrics: {listen: \"\"}\nlog_level: debug\n"
+      "sidecar_address: unix:/s\nstate_dir: /v\nmetrics: {listen: \"\"}\nlog_level: debug\n"
       "p2p: {enabled: false, min_size: 2MiB, stall_timeout: 1s, budget: 2s, sidecar_timeout: 3s,\n"
       "      allow: [a], deny: [b]}\n");
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(config->listen, "unix:/a");
   EXPECT_EQ(config->cache_dir, "");
+  EXPECT_EQ(config->state_dir, "/v");
   EXPECT_EQ(config->metrics_listen, "");
   EXPECT_FALSE(config->p2p.enabled);
   EXPECT_EQ(config->p2p.min_size, base::MiB(2));

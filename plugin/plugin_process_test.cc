@@ -2,19 +2,23 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 
+#include "api/plugin/plugin.grpc.pb.h"
 #include "lib/base/file.h"
 #include "lib/base/unique_fd.h"
+#include "lib/rpc/channel.h"
 #include "lib/testing/temp_dir.h"
 #include "plugin/testing/content_client.h"
 
@@ -61,8 +65,9 @@ class Process {
     pid_ = -1;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   }
+  void Send(int signal) const { ::kill(pid_, signal); }
   int Signal(int signal) {
-    ::kill(pid_, signal);
+    Send(signal);
     return Wait();
   }
   std::string Output() {
@@ -88,6 +93,7 @@ class PluginProcess : public ::testing::Test {
     std::ofstream(folder + "/plugin.yaml") << fmt::format(
         "listen: unix:{0}/plugin.sock\ncontainerd_address: unix:{0}/containerd.sock\n"
         "root: {0}/content\ncache_dir: {0}/cache\nsidecar_address: unix:{0}/sidecar.sock\n"
+        "state_dir: {0}/state\n"
         "metrics: {{listen: 127.0.0.1:0}}\nlog_level: error\n",
         prefix);
   }
@@ -171,14 +177,49 @@ TEST_F(PluginProcess, KeepsWhatIsCommittedAndResumesTheRestAfterKill9) {
   EXPECT_EQ(client.Read(base::Digest::Of(content).str(), 0, 0, &status), content);
 }
 
-TEST_F(PluginProcess, ServesOnTheSocketOfTheServiceManager) {
-  const std::string path = dir_.path() + "/activated.sock";
-  base::UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM, 0));
+base::UniqueFd BindUnix(const std::string& path, int type) {
+  base::UniqueFd fd(::socket(AF_UNIX, type, 0));
   sockaddr_un socket_address{};
   socket_address.sun_family = AF_UNIX;
   std::memcpy(socket_address.sun_path, path.data(), path.size());
-  ASSERT_EQ(::bind(fd.get(), reinterpret_cast<sockaddr*>(&socket_address), sizeof socket_address),
+  EXPECT_EQ(::bind(fd.get(), reinterpret_cast<sockaddr*>(&socket_address), sizeof socket_address),
             0);
+  return fd;
+}
+
+std::string Receive(int fd) {
+  pollfd waiting{.fd = fd, .events = POLLIN, .revents = 0};
+  if (::poll(&waiting, 1, 20'000) <= 0) return "nothing";
+  char buffer[256];
+  return {buffer, static_cast<std::size_t>(std::max<ssize_t>(::recv(fd, buffer, 256, 0), 0))};
+}
+
+TEST_F(PluginProcess, UnderAServiceManagerItReloadsOnSighupAndFeedsTheWatchdog) {
+  const base::UniqueFd notify = BindUnix(dir_.path() + "/notify", SOCK_DGRAM);
+  auto process = Start([&] {
+    ::setenv("NOTIFY_SOCKET", (dir_.path() + "/notify").c_str(), 1);
+    ::setenv("WATCHDOG_USEC", "600000", 1);
+  });
+  EXPECT_EQ(Receive(notify.get()), "READY=1");
+  EXPECT_EQ(Receive(notify.get()), "WATCHDOG=1");
+  std::ofstream(dir_.path() + "/plugin.yaml", std::ios::app) << "p2p: {min_size: 7MiB}\n";
+  process->Send(SIGHUP);
+  std::string message = Receive(notify.get());
+  while (message == "WATCHDOG=1") message = Receive(notify.get());
+  EXPECT_THAT(message, HasSubstr("RELOADING=1"));
+  EXPECT_EQ(Receive(notify.get()), "READY=1");
+  const auto admin = v1::Admin::NewStub(rpc::MakeChannel(address()));
+  grpc::ClientContext context;
+  v1::GetStatusReply reply;
+  ASSERT_TRUE(admin->GetStatus(&context, {}, &reply).ok());
+  EXPECT_EQ(reply.p2p().min_size(), "7MiB");
+  EXPECT_EQ(reply.config_path(), dir_.path() + "/plugin.yaml");
+  EXPECT_EQ(process->Signal(SIGTERM), 0);
+}
+
+TEST_F(PluginProcess, ServesOnTheSocketOfTheServiceManager) {
+  const std::string path = dir_.path() + "/activated.sock";
+  const base::UniqueFd fd = BindUnix(path, SOCK_STREAM);
   ASSERT_EQ(::listen(fd.get(), 8), 0);
   const auto activate = [&] {
     ::dup2(fd.get(), 3);

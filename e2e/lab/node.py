@@ -68,6 +68,7 @@ class Node:
             "root": str(self.content),
             "cache_dir": str(self.cache),
             "sidecar_address": f"unix:{self.sockets}/node.sock",
+            "state_dir": str(self.folder / "state"),
             "metrics": {"listen": f"0.0.0.0:{PLUGIN_METRICS_PORT}"},
         }, overrides))
         self.plugin_url = f"http://{self.host.address}:{PLUGIN_METRICS_PORT}"

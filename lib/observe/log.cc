@@ -40,6 +40,10 @@ void InitLog(std::string_view part, Level level) {
   spdlog::set_default_logger(std::move(logger));
 }
 
+void SetLogLevel(Level level) {
+  spdlog::default_logger_raw()->set_level(ToSpdlog(level));
+}
+
 bool LogEnabled(Level level) {
   return spdlog::default_logger_raw()->should_log(ToSpdlog(level));
 }

@@ -20,6 +20,8 @@ absl::StatusOr<Level> ParseLevel(std::string_view name);
 /// Call once at the start; the log functions are thread-safe. This is the one process-wide object:
 /// a log that had to be passed everywhere would not be used.
 void InitLog(std::string_view part, Level level);
+/// Another level from here on. Thread-safe.
+void SetLogLevel(Level level);
 [[nodiscard]] bool LogEnabled(Level level);
 
 /// Writes `fields` as it stands; use the functions below.

@@ -63,6 +63,7 @@ Node::Node(const std::function<void(PluginConfig&)>& change) {
   config_.sidecar_address = "unix:" + dir_.path() + "/sidecar.sock";
   config_.root = dir_.path() + "/content";
   config_.cache_dir = dir_.path() + "/cache";
+  config_.state_dir = dir_.path() + "/state";
   config_.p2p.min_size = base::KiB(1);
   // Long, so that a slow machine is not taken for a hung sidecar; tests of time-outs shorten it.
   config_.p2p.sidecar_timeout = std::chrono::seconds(20);
