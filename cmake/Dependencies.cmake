@@ -35,6 +35,7 @@ eagle_find_archives(grpc_archives grpc++_reflection grpc++ grpc gpr upb address_
 eagle_find_archives(crypto_archive crypto)
 eagle_find_archives(yaml_archive yaml-cpp)
 eagle_find_archives(re2_archive re2)
+eagle_find_archives(cares_archive cares)
 eagle_find_archives(zlib_archive z)
 eagle_find_archives(zstd_archive zstd)
 # Built by packaging/install-isal.sh where it can be; Debian has the shared library only.
@@ -58,6 +59,7 @@ eagle_interface(grpc
 eagle_interface(crypto SHARED OpenSSL::Crypto STATIC "${crypto_archive}")
 eagle_interface(yaml SHARED yaml-cpp STATIC "${yaml_archive}")
 eagle_interface(re2 SHARED re2 STATIC "${re2_archive}")
+eagle_interface(cares SHARED cares STATIC "${cares_archive}")
 eagle_interface(zlib SHARED z STATIC "${zlib_archive}")
 eagle_interface(zstd SHARED zstd STATIC "${zstd_archive}")
 
