@@ -13,6 +13,7 @@ version = 2
 root = "{root}"
 state = "{state}"
 oom_score = 0
+{imports}
 {disabled}
 [grpc]
   address = "{address}"
@@ -35,6 +36,7 @@ version = 3
 root = "{root}"
 state = "{state}"
 oom_score = 0
+{imports}
 {disabled}
 [grpc]
   address = "{address}"
@@ -100,14 +102,17 @@ class Containerd:
         self.unpacks_with_plugin = not self.version.startswith("1.")
         self.env = {"PATH": f"{folder}:{os.environ['PATH']}"}
 
-    def config(self, *, root, state, address, scratch, certs, snapshotter, plugin=None):
-        """config.toml; `plugin` is the socket of eagle-plugin, None for a stock node."""
+    def config(self, *, root, state, address, scratch, certs, snapshotter, plugin=None,
+               drop_ins=None):
+        """config.toml; `plugin` is the socket of eagle-plugin, None for a stock node. Files in the
+        folder `drop_ins` are imported."""
         template, proxy, unpack = _CONFIG_V2, _PROXY, ""
         if self.unpacks_with_plugin:
             template, proxy, unpack = _CONFIG_V3, _PROXY + _DIFF_PROXY, _UNPACK
         return template.format(
             root=root, state=state, address=address, scratch=scratch, certs=certs,
             snapshotter=snapshotter, disabled=_DISABLED if plugin else "",
+            imports=f'imports = ["{drop_ins}/*.toml"]' if drop_ins else "",
             proxy=proxy.format(plugin=plugin) if plugin else "",
             unpack=unpack.format(snapshotter=snapshotter) if plugin else "")
 

@@ -254,8 +254,8 @@ def _write_layer(folder, spec, files):
     scratch = folder / "layer"
     with _compressor(spec.compression, scratch) as compressor:
         plain = _Hashing(compressor)
-        with tarfile.open(fileobj=plain, mode="w|", format=tarfile.GNU_FORMAT,
-                          bufsize=MIB) as tar:
+        tar_format = getattr(spec, "tar_format", tarfile.GNU_FORMAT)
+        with tarfile.open(fileobj=plain, mode="w|", format=tar_format, bufsize=MIB) as tar:
             if spec.busybox:
                 _add_busybox(tar)
             spec.write(tar, files)

@@ -68,8 +68,8 @@ class Lab:
         return False
 
     def program(self, name):
-        """Path of a built program, by its name without "eagle-"."""
-        path = self._programs / f"eagle-{name}"
+        """Path of a built program, by its name; "eagle-" may be left out."""
+        path = self._programs / (name if name == "eaglectl" else f"eagle-{name}")
         if not path.exists():
             raise LabError(f"{path} is missing: build it first")
         return path

@@ -37,6 +37,7 @@ class Node:
         self.socket = self.sockets / "containerd.sock"
         self.plugin_socket = self.sockets / "plugin.sock"
         self.certs = self.folder / "certs.d"
+        self.config = None
         for folder in (self.sockets, self.cache, self.folder / "scratch/cni"):
             folder.mkdir(parents=True, exist_ok=True)
         write_hosts_toml(self.certs, lab.registry_name, lab.registry_url)
@@ -88,16 +89,17 @@ class Node:
         self.start_containerd(eagle=self.plugin is not None)
         return self
 
-    def start_containerd(self, eagle):
-        """With Eagle's store or, on the same folder, with the built-in one."""
-        config = self.folder / "config.toml"
-        config.write_text(self._programs.config(
+    def start_containerd(self, eagle, drop_ins=None):
+        """With Eagle's store or, on the same folder, with the built-in one; or as the files in
+        `drop_ins` say."""
+        self.config = self.folder / "config.toml"
+        self.config.write_text(self._programs.config(
             root=self.root, state=self.sockets / "state", address=self.socket,
             scratch=self.folder / "scratch", certs=self.certs, snapshotter=self._lab.snapshotter,
-            plugin=self.plugin_socket if eagle else None))
+            plugin=self.plugin_socket if eagle else None, drop_ins=drop_ins))
         self.containerd = Process(
             f"{self.name}/containerd",
-            [self._programs.program, "--config", config, "--log-level", "info"],
+            [self._programs.program, "--config", self.config, "--log-level", "info"],
             self._lab.logs / f"{self.name}-containerd.log", self.host, self._programs.env)
         self.containerd.start()
 

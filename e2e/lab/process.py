@@ -40,10 +40,11 @@ def http_get(url, seconds=5):
 class Process:
     """One program: started, stopped, killed and started again. Its process group is its own."""
 
-    def __init__(self, name, argv, log, host=None, env=None):
+    def __init__(self, name, argv, log, host=None, env=None, pass_fds=()):
         self.name = name
         self._argv = host.command(argv) if host else list(map(str, argv))
         self._env = {**os.environ, **(env or {})}
+        self._pass_fds = pass_fds
         self.log = pathlib.Path(log)
         self._child = None
         self._killed = False
@@ -64,7 +65,8 @@ class Process:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with open(self.log, "ab") as log:
             self._child = subprocess.Popen(self._argv, stdin=subprocess.DEVNULL, stdout=log,
-                                           stderr=log, env=self._env, start_new_session=True)
+                                           stderr=log, env=self._env, start_new_session=True,
+                                           pass_fds=self._pass_fds)
         return self
 
     def alive(self):
