@@ -45,8 +45,8 @@ other_mentions() {
 # From systemd 254 on a unit is "failed" for a moment before each restart; ten of its restarts later
 # it is for good.
 sleep "${EAGLE_SETTLE_SECONDS:-2}"
-if ! systemctl is-failed --quiet eagle-plugin.service; then
-  say "eagle-plugin.service is running or being restarted; nothing to do"
+if ! systemctl is-failed --quiet eagle-plugin.service eagle-plugin.socket; then
+  say "the plugin and its socket are running or being restarted; nothing to do"
   exit 0
 fi
 if ! drop_in_is_there; then
@@ -55,7 +55,7 @@ if ! drop_in_is_there; then
 fi
 
 mkdir -p "$root/etc/eagle"
-printf '%s eagle-plugin.service failed for good (%s); see journalctl -u eagle-plugin\n' \
+printf '%s eagle-plugin failed for good (%s); see journalctl -u eagle-plugin\n' \
   "$(date -u +%Y-%m-%dT%H:%M:%SZ)" \
   "$(systemctl show -p Result --value eagle-plugin.service || echo unknown)" > "$disabled.new"
 mv "$disabled.new" "$disabled"
