@@ -34,7 +34,9 @@ class LayerFetcher::StreamTicket final : public Ticket {
 LayerFetcher::LayerFetcher(const Options& options, Parts parts)
     : parts_(std::move(parts)),
       rules_(std::make_shared<Rules>(Rules{options, std::move(parts_.policy)})),
-      watcher_([this] { Watch(); }) {}
+      watcher_([this] { Watch(); }) {
+  parts_.metrics.P2pIsOn(options.enabled);
+}
 
 LayerFetcher::~LayerFetcher() {
   Actions actions;
@@ -66,6 +68,7 @@ std::int64_t LayerFetcher::SetRules(const Options& options, Policy policy) {
     base::MutexLock lock(&rules_mutex_);
     rules_ = std::move(fresh);
   }
+  parts_.metrics.P2pIsOn(options.enabled);
   if (options.enabled) return 0;
   // Who joins a job from here on has seen the new rules.
   Actions actions;

@@ -103,6 +103,7 @@ TEST_F(Control, OffReleasesTheLayersThatWaitAndKeepsOthersFromTheSwarm) {
   const auto answer = write->Receive();
   ASSERT_TRUE(answer.has_value());
   EXPECT_EQ(answer->offset(), 0);
+  EXPECT_EQ(node_.Metric("eagle_plugin_p2p_enabled"), 0);
 
   node_.sidecar().SetPlay([](const Layer& layer, FakeSidecar::Transfer& transfer) {
     transfer.Done(layer.digest().substr(7), 0, 0);
@@ -110,6 +111,7 @@ TEST_F(Control, OffReleasesTheLayersThatWaitAndKeepsOthersFromTheSwarm) {
   EXPECT_FALSE(PullLayer(node_, image_, 1).from_p2p);
   EXPECT_FALSE(Switch(false).changed());
   EXPECT_TRUE(Switch(true).changed());
+  EXPECT_EQ(node_.Metric("eagle_plugin_p2p_enabled"), 1);
   EXPECT_TRUE(PullLayer(node_, image_, 2).from_p2p);
 }
 

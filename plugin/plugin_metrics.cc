@@ -46,6 +46,9 @@ PluginMetrics::PluginMetrics(observe::MetricsRegistry& registry)
       ingests_(registry.AddGauge("eagle_plugin_ingests", "Unfinished blobs on disk.")),
       waiting_(registry.AddGauge("eagle_plugin_waiting_layers",
                                  "Layers that containerd waits for in a second STAT.")),
+      p2p_enabled_(
+          registry.AddGauge("eagle_plugin_p2p_enabled",
+                            "1 while layers may come from other nodes, 0 while P2P is off.")),
       layers_p2p_(registry.AddCounter(kLayers, kLayersHelp, Layer("p2p", Fallback::kNone))),
       layers_local_(registry.AddCounter(kLayers, kLayersHelp, Layer("local", Fallback::kNone))),
       layers_cancelled_(

@@ -33,6 +33,7 @@ class PluginMetrics {
   void LayerCameFromP2p(std::int64_t peer_bytes, std::int64_t seeder_bytes,
                         std::int64_t cache_bytes);
   void LayerWasLocal(std::int64_t bytes) { local_bytes_.Add(static_cast<double>(bytes)); }
+  void P2pIsOn(bool on) { p2p_enabled_.Set(on ? 1 : 0); }
   void VerifyFailed() { verify_failures_.Increment(); }
   /// An Apply that got as far as its blob has ended.
   void LayerApplied(const absl::Status& status, std::int64_t uncompressed_bytes, double seconds);
@@ -49,6 +50,7 @@ class PluginMetrics {
   observe::Gauge& open_streams_;
   observe::Gauge& ingests_;
   observe::Gauge& waiting_;
+  observe::Gauge& p2p_enabled_;
   observe::Counter& layers_p2p_;
   observe::Counter& layers_local_;
   observe::Counter& layers_cancelled_;
