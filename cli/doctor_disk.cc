@@ -120,8 +120,8 @@ void CheckSpace(const Patient& patient, Report* report) {
   const double inodes =
       info.f_files == 0 ? 1.0
                         : static_cast<double>(info.f_favail) / static_cast<double>(info.f_files);
-  const bool by_inodes = inodes < free;
-  const double least = std::min(free, inodes);
+  const bool by_inodes = inodes < kLittleSpace && inodes < free;
+  const double least = by_inodes ? inodes : free;
   const std::string message = fmt::format("{:.0f} % of the {} are free at {}", 100 * least,
                                           by_inodes ? "inodes" : "space", path);
   const std::string remedy =
