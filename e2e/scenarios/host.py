@@ -179,6 +179,36 @@ class ConvertTest(LabCase):
         self.check_images("eagle", both)
 
 
+class SwitchTest(LabCase):
+    def test_switch_and_rules_change_while_plugin_runs(self):
+        images = [image.small_image(case.options.images, seed) for seed in ("one", "two", "three")]
+        node, = self.start_lab()
+        refs = [self.push(one, f"team/{number}") for number, one in enumerate(images)]
+
+        def eaglectl(*argv):
+            return subprocess.run([self.lab.program("eaglectl"), *argv, "--socket",
+                                   node.plugin_socket], check=True, timeout=30,
+                                  capture_output=True, text=True).stdout
+
+        def pull(number):
+            """Digests of the layers that the node had to take from the registry."""
+            node.pull(refs[number])
+            self.assert_whole(node, of=images[number])
+            return {get.blob for get in self.layer_gets(node, of=images[number])}
+
+        pid = node.plugin.pid
+        self.assertIn("p2p: off", eaglectl("p2p", "off", "--reason", "incident 7"))
+        self.assertEqual(pull(0), set(images[0].layer_digests))
+        self.assertEqual(eaglectl("p2p", "on"), "p2p: on\n")
+        self.assertEqual(pull(1), set())
+        config = node.folder / "plugin.yaml"
+        settings = json.loads(config.read_text())
+        config.write_text(json.dumps({**settings, "p2p": {"deny": [".*/team/2"]}}))
+        self.assertIn("p2p.deny: [] -> ", eaglectl("reload"))
+        self.assertEqual(pull(2), set(images[2].layer_digests))
+        self.assertEqual((node.plugin.pid, node.plugin.alive()), (pid, True))
+
+
 class Prober(threading.Thread):
     """Connects to a socket over and over, as many callers would. Counts, and keeps each refusal."""
 
