@@ -3,14 +3,15 @@
 is not there to do it. Stands in for the following, and for nothing else:
 
 - socket activation: the listening descriptor is number 3 (LISTEN_FDS, LISTEN_PID);
-- ProtectSystem=strict, ReadWritePaths=, StateDirectory=, PrivateTmp=, ProtectHome=: the mounts;
+- ProtectSystem=strict, ReadWritePaths=, StateDirectory=, RuntimeDirectory=, PrivateTmp=,
+  ProtectHome=: the mounts;
 - CapabilityBoundingSet=, NoNewPrivileges=;
 - SystemCallFilter=, SystemCallErrorNumber=EPERM, on x86-64.
 
 Left out: DevicePolicy= (a cgroup's), RestrictNamespaces=, RestrictAddressFamilies=,
 MemoryDenyWriteExecute=, and the Protect...= settings for parts of the kernel.
 
-    unit_launcher.py --listen FD [--unit FILE --path /unit/path=/lab/path ...] -- PROGRAM ARG...
+    unit_launcher.py [--listen FD] [--unit FILE --path /unit/path=/lab/path ...] -- PROGRAM ARG...
 """
 
 import argparse
@@ -79,6 +80,7 @@ def enter_mounts(settings, paths):
         raise SystemExit("only ProtectSystem=strict is known here")
     writable = [paths[path] for path in words(settings, "ReadWritePaths")]
     writable += [paths["/var/lib/" + name] for name in words(settings, "StateDirectory")]
+    writable += [paths["/run/" + name] for name in words(settings, "RuntimeDirectory")]
     check(_libc.unshare(_CLONE_NEWNS), "unshare")
     mount(None, "/", None, _MS_REC | _MS_SLAVE)
     for path in writable:
@@ -154,16 +156,17 @@ def filter_calls(settings):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--listen", type=int, required=True)
+    parser.add_argument("--listen", type=int)
     parser.add_argument("--unit")
     parser.add_argument("--path", action="append", default=[])
     parser.add_argument("argv", nargs="+")
     options = parser.parse_args()
 
-    os.dup2(options.listen, 3)
-    if options.listen != 3:
-        os.close(options.listen)
-    os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+    if options.listen is not None:
+        os.dup2(options.listen, 3)
+        if options.listen != 3:
+            os.close(options.listen)
+        os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
     if options.unit:
         settings = read_unit(options.unit)
         enter_mounts(settings, dict(path.split("=", 1) for path in options.path))

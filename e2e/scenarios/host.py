@@ -18,7 +18,7 @@ import time
 
 from lab import image
 from lab.process import LabError, wait_until
-from lab.service_manager import PluginManager
+from lab.service_manager import PluginManager, confine_sidecar
 
 from . import case
 from .case import LabCase, wait_pulls
@@ -69,7 +69,8 @@ class Host:
     def doctor(self):
         """The findings by the name of the check; of several, the last."""
         out = self.eaglectl("doctor", "-o", "json", "--plugin-config",
-                            self.node.folder / "plugin.yaml", *self.look(), codes=(0, 1, 2))
+                            self.node.folder / "plugin.yaml", "--sidecar-config",
+                            self.node.folder / "sidecar.yaml", *self.look(), codes=(0, 1, 2))
         return {one["check"]: one for one in json.loads(out)["findings"]}
 
     def render(self):
@@ -113,6 +114,7 @@ class ConvertTest(LabCase):
         self.addCleanup(self.manager.close)
         self.node.sidecar.start()
         self.node.plugin.start()
+        self.node.sidecar.wait_ready_url(self.node.sidecar_url + "/readyz")
         self.node.plugin.wait_ready_url(self.node.plugin_url + "/readyz")
 
     def check_images(self, store, images):
@@ -139,11 +141,12 @@ class ConvertTest(LabCase):
         self.start_eagle()
         findings = host.doctor()
         for check in ("containerd-config", "drop-in-version", "content-store", "plugin-socket",
-                      "content-root", "permissions", "one-mount", "sidecar"):
-            self.assertEqual(findings.get(check, {"verdict": "OK"})["verdict"], "OK", findings)
+                      "content-root", "one-mount", "sidecar", "sidecar-config", "seeders",
+                      "trackers", "p2p"):
+            self.assertEqual(findings[check]["verdict"], "OK", findings[check])
         self.assertIn("taken by containerd config dump", findings["containerd-config"]["message"])
         if self.containerd.unpacks_with_plugin:
-            self.assertEqual(findings["apply"]["verdict"], "OK", findings)
+            self.assertEqual(findings["apply"]["verdict"], "OK", findings["apply"])
         host.restart_containerd()
         self.check_images("eagle", first)
         node.pull(self.other_ref)
@@ -323,13 +326,14 @@ class DemandingLayer:
 
 
 class ConfinedTest(LabCase):
-    def test_plugin_links_and_unpacks_within_the_confinement_of_its_unit(self):
+    def test_plugin_links_and_unpacks_and_sidecar_fetches_within_their_units(self):
         specs = [image.SeededLayer("confined", 3 * image.MIB, busybox=True), DemandingLayer()]
         self.image = image.build(case.options.images, specs)
         self.lab.add_services()
         node = self.lab.add_node("node1", self.containerd)
         manager = PluginManager(node, self.lab, self.lab.program("plugin"), confined=True)
         self.addCleanup(manager.close)
+        confine_sidecar(node, self.lab)
         self.lab.start()
         self.ref = self.push(self.image)
         self.check_confinement(node)
