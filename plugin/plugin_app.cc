@@ -7,6 +7,7 @@
 #include <thread>
 #include <utility>
 
+#include "lib/base/clock.h"
 #include "lib/base/file.h"
 #include "lib/base/thread_pool.h"
 #include "lib/observe/log.h"
@@ -58,15 +59,17 @@ struct PluginApp::Impl {
                 .min_size = config.p2p.min_size,
                 .stall_timeout = config.p2p.stall_timeout,
                 .budget = config.p2p.budget,
-                .sidecar_timeout = config.p2p.sidecar_timeout},
+                .sidecar_timeout = config.p2p.sidecar_timeout,
+                .min_rate = config.p2p.min_rate},
                {.store = *store,
                 .index = index,
                 .metrics = metrics,
+                .clock = clock,
                 .disk_pool = lookup_pool,
                 .hash_pool = hash_pool,
                 .sources = std::make_unique<SourceFinder>(
                     SourceFinder::Options{.containerd_address = config.containerd_address}),
-                .sidecar = std::make_unique<SidecarClient>(config.sidecar_address),
+                .sidecar = std::make_unique<GrpcSidecarClient>(config.sidecar_address),
                 .hand_over =
                     std::make_unique<HandOver>(HandOver::Options{.cache_dir = config.cache_dir}),
                 .policy = std::move(policy)}) {}
@@ -78,6 +81,7 @@ struct PluginApp::Impl {
     if (scanner.joinable()) scanner.join();
   }
 
+  base::SystemClock clock;
   observe::MetricsRegistry registry;
   PluginMetrics metrics{registry};
   ManifestIndex index;
