@@ -237,6 +237,14 @@ grpc::ServerUnaryReactor* NodeService::Discard(grpc::CallbackServerContext* cont
   return reactor;
 }
 
+grpc::ServerUnaryReactor* NodeService::Deleted(grpc::CallbackServerContext* context,
+                                               const api::DeletedRequest*, api::DeletedReply*) {
+  auto* reactor = context->DefaultReactor();
+  transfers_.Deleted(
+      [reactor](const absl::Status& status) { reactor->Finish(rpc::ToGrpc(status)); });
+  return reactor;
+}
+
 grpc::ServerUnaryReactor* NodeService::GetStatus(grpc::CallbackServerContext* context,
                                                  const api::GetStatusRequest*,
                                                  api::GetStatusReply* reply) {
