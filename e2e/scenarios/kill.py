@@ -22,6 +22,11 @@ ROUNDS = int(os.environ.get("EAGLE_KILL_ROUNDS", "10"))
 SEED = int(os.environ.get("EAGLE_KILL_SEED", random.SystemRandom().randrange(1 << 32)))
 
 LAYERS, LAYER_BYTES = 4, 2 * image.MIB
+# Unpacking the last layer takes a while.
+PADDING_BYTES = 64 * image.MIB
+# So often, where the plugin unpacks, the kill waits for that.
+SHARE_WHILE_UNPACKING = 0.4
+LATEST_WHILE_UNPACKING_SECONDS = 0.1
 # The image takes about 2.2 s at this rate, from the registry and from the swarm.
 DOWNLOAD_MBIT = 32
 LATEST_KILL_SECONDS = 2.4
@@ -65,13 +70,21 @@ class KillTest(LabCase):
         via = self.random.choice(("ctr", "cri"))
         delay = self.random.uniform(0, LATEST_KILL_SECONDS)
         absence = self.random.uniform(0, LONGEST_ABSENCE_SECONDS)
-        self.image = image.small_image(self.lab.folder / "image", f"{SEED}-{number}", LAYERS,
-                                       LAYER_BYTES)
+        unpacking = (self.containerd.unpacks_with_plugin and
+                     self.random.random() < SHARE_WHILE_UNPACKING)
+        self.image = image.build(self.lab.folder / "image", [
+            image.SeededLayer(f"{SEED}-{number}-{layer}", LAYER_BYTES,
+                              padding=PADDING_BYTES if layer == LAYERS - 1 else 0)
+            for layer in range(LAYERS)])
         self.ref = self.push(self.image, f"team/round{number}")
         parts = [getattr(self.node, name) for name in victims]
 
         start = time.monotonic()
         pull = self.node.start_pull(self.ref, via=via)
+        if unpacking:
+            wait_until(lambda: self.workers() or pull.poll() is not None, "a worker", PULL_SECONDS,
+                       interval=0.005)
+            delay = self.random.uniform(0, LATEST_WHILE_UNPACKING_SECONDS)
         time.sleep(delay)
         running = pull.poll() is None
         for part in parts:
@@ -84,7 +97,8 @@ class KillTest(LabCase):
         seconds = time.monotonic() - start
 
         gets = self.check_round(via, victims)
-        print(f"round {number}: {' '.join(victims)} after {delay:.2f} s for {absence:.2f} s"
+        print(f"round {number}: {' '.join(victims)} after {delay:.2f} s "
+              f"{'of unpacking ' if unpacking else ''}for {absence:.2f} s"
               f"{'' if running else ' (too late)'}, {via}: {pulls} pull(s), {seconds:.1f} s, "
               f"{gets} of {LAYERS} layers by the node from the registry", flush=True)
         self.clean_up_round(via)
@@ -138,7 +152,8 @@ class KillTest(LabCase):
     def check_processes(self):
         """No worker without its plugin, no descriptor of what is gone, no more memory."""
         parts = {"plugin": self.node.plugin, "sidecar": self.node.sidecar}
-        wait_until(lambda: not self.orphans(), "workers of a dead plugin to end", SETTLE_SECONDS)
+        wait_until(lambda: not self.workers(orphans=True), "workers of a dead plugin to end",
+                   SETTLE_SECONDS)
         for name, part in parts.items():
             wait_until(lambda part=part: not left_over(part.open_files()),
                        f"the {name} to close what is gone", SETTLE_SECONDS)
@@ -150,10 +165,11 @@ class KillTest(LabCase):
         for name, part in parts.items():
             self.rss.setdefault(name, []).append(part.rss_bytes())
 
-    def orphans(self):
+    def workers(self, orphans=False):
+        """Processes that unpack a layer for the plugin, or for one that is dead."""
         own = self.node.plugin.pid
         return [pid for pid, command in isolation.processes().items()
-                if "eagle-plugin" in command and pid != own and parent_of(pid) != own]
+                if "eagle-plugin" in command and pid != own and (parent_of(pid) != own) == orphans]
 
     def check_memory(self):
         third = max(1, ROUNDS // 3)
