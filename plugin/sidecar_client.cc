@@ -3,6 +3,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <utility>
 
@@ -108,6 +109,11 @@ class FetchCall final : public SidecarClient::Call,
 
   void Cancel() override { context_.TryCancel(); }
 
+  // The sidecar has the call, though it may have nothing to say yet.
+  void OnReadInitialMetadataDone(bool ok) override {
+    if (ok && !ended_) listener_.progress({});
+  }
+
   void OnReadDone(bool ok) override {
     if (!ok) return;
     if (!ended_) Take();
@@ -167,7 +173,8 @@ class FetchCall final : public SidecarClient::Call,
   grpc::ClientContext context_;
   api::FetchRequest request_;
   api::FetchEvent event_;
-  bool ended_ = false;
+  // The initial metadata may come on another thread.
+  std::atomic<bool> ended_ = false;
 };
 
 // One unary call whose result is only worth a line in the log.

@@ -41,7 +41,7 @@ class SidecarClient {
     std::string message{};
   };
   /// On a thread that must not be blocked, one call after the other: progress, then one end, unless
-  /// the call was cancelled.
+  /// the call was cancelled. The first progress may only say that the call has arrived.
   struct Listener {
     std::function<void(const Progress&)> progress;
     std::function<void(const End&)> end;

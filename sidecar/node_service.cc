@@ -83,6 +83,9 @@ class FetchStream final : public grpc::ServerWriteReactor<api::FetchEvent>,
   void Begin(WantedLayer layer) {
     absl::MutexLock lock(&mutex_);
     self_ = shared_from_this();
+    // Before there is anything to tell: the caller knows a sidecar that dies from one that is not
+    // there.
+    StartSendInitialMetadata();
     waiter_ = transfers_.Fetch(std::move(layer), self_);
   }
 

@@ -27,6 +27,8 @@ PADDING_BYTES = 64 * image.MIB
 # So often, where the plugin unpacks, the kill waits for that.
 SHARE_WHILE_UNPACKING = 0.4
 LATEST_WHILE_UNPACKING_SECONDS = 0.1
+# What sidecar and seeders keep: layers of some rounds, so that what they need memory for is bounded.
+KEPT = "64MiB"
 # The image takes about 2.2 s at this rate, from the registry and from the swarm.
 DOWNLOAD_MBIT = 32
 LATEST_KILL_SECONDS = 2.4
@@ -52,8 +54,9 @@ class KillTest(LabCase):
 
     def test_pulls_end_well_whoever_is_killed(self):
         print(f"{ROUNDS} rounds, EAGLE_KILL_SEED={SEED}", flush=True)
-        self.lab.add_services()
+        self.lab.add_services(seeder_overrides={"storage": {"limit": KEPT}})
         self.node = self.lab.add_node("node1", self.containerd,
+                                      sidecar_overrides={"cache": {"limit": KEPT}},
                                       link={"download_mbit": DOWNLOAD_MBIT})
         self.lab.start()
         victims = []
