@@ -263,7 +263,8 @@ void LayerFetcher::CheckPullsLocked(TimePoint now, Actions* actions) {
   std::vector<PullPtr> spent;
   for (auto it = pulls_.begin(); it != pulls_.end();) {
     const PullPtr& pull = it->second;
-    if (pull->waiting() && pull->TimeInVain(now) >= options_.budget) spent.push_back(pull);
+    // What would be spent before the next look is spent now: the budget is a bound.
+    if (pull->waiting() && pull->TimeInVain(now + kTick) >= options_.budget) spent.push_back(pull);
     // absl's erase() keeps other iterators valid.
     const auto current = it++;
     if (current->second->Over(now, kPullLinger)) pulls_.erase(current);
