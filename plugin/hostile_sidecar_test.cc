@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <future>
 
 #include "lib/base/file.h"
 #include "lib/testing/program.h"
@@ -242,6 +243,21 @@ TEST_F(HostileSidecar, SaysNothing) {
   Begin("says-nothing");
   ExpectFallback("sidecar_hung");
   EXPECT_THAT(sidecar_->ReadUntil("let go of"), HasSubstr("let go of"));
+}
+
+TEST_F(HostileSidecar, IsKilledAndComesBackWhileALayerWaits) {
+  std::size_t i = 0;
+  // With and without a word before its end.
+  for (const char* play : {"never-ends", "says-nothing"}) {
+    Begin(play);
+    auto pull = std::async(std::launch::async, [&] { return Pull(i); });
+    ASSERT_THAT(sidecar_->ReadUntil("asked"), HasSubstr("asked"));
+    sidecar_.reset();
+    Store(image_.layers[i], i);
+    Begin("says-done");
+    EXPECT_TRUE(pull.get().from_p2p) << play;
+    ++i;
+  }
 }
 
 TEST_F(HostileSidecar, TricklesAByteAtATime) {

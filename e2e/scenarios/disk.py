@@ -1,5 +1,5 @@
-"""A node on a small disk of its own: what containerd deletes is free at once, although Eagle's cache
-has a second name for it."""
+"""A node on a small disk of its own: what containerd deletes is free at once, although Eagle's
+cache has a second name for it."""
 
 import os
 import subprocess

@@ -76,7 +76,7 @@ class FallbackTest(LabCase):
                              self.image.layer_bytes)
 
     def check_used_again(self, node):
-        """Pulls the image again and again, without a pause, until nothing comes from the registry."""
+        """Pulls the image again and again without a pause, until nothing is from the registry."""
 
         def pull_without_registry():
             before = len(self.layer_gets(node))

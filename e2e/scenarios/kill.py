@@ -27,7 +27,8 @@ PADDING_BYTES = 64 * image.MIB
 # So often, where the plugin unpacks, the kill waits for that.
 SHARE_WHILE_UNPACKING = 0.4
 LATEST_WHILE_UNPACKING_SECONDS = 0.1
-# What sidecar and seeders keep: layers of some rounds, so that what they need memory for is bounded.
+# What sidecar and seeders keep: layers of some rounds, so that what they need memory for is
+# bounded.
 KEPT = "64MiB"
 # The image takes about 2.2 s at this rate, from the registry and from the swarm.
 DOWNLOAD_MBIT = 32

@@ -206,6 +206,7 @@ class Plays {
   }
 
   void NeverEnds(const Layer&, FakeSidecar::Transfer& transfer) {
+    Report("asked");
     while (!transfer.Cancelled()) {
       transfer.Progress(1, 1);
       SayNothingFor(milliseconds(50));
@@ -214,6 +215,7 @@ class Plays {
   }
 
   void SaysNothing(const Layer&, FakeSidecar::Transfer& transfer) {
+    Report("asked");
     Report(transfer.AwaitCancelled() ? "let go of" : "waited for");
   }
 
