@@ -6,6 +6,8 @@ JOBS    ?= $(shell nproc)
 # Tests and demo: containerd 2.x is built from source, as Debian 12 has 1.6.
 CONTAINERD2_VERSION ?= 2.3.7
 TOOLS   := build/tools
+# Soak: rounds of the kill scenario.
+ROUNDS  ?= 200
 # Demo: number of nodes, and which containerd they run.
 NODES   ?= 3
 CONTAINERD ?= /usr/bin/containerd
@@ -17,7 +19,7 @@ BENCH_FLAGS ?=
 
 SOURCES = $(shell git ls-files --cached --others --exclude-standard '*.cc' '*.h')
 
-.PHONY: help deps tools build test unit-test demo format format-check asan tsan tidy fuzz clean bench
+.PHONY: help deps tools build test unit-test soak demo format format-check asan tsan tidy fuzz clean bench
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
@@ -41,6 +43,12 @@ test: build tools ## Unit, integration and end-to-end tests (root, for the last)
 
 unit-test: build ## Tests that need neither root nor a containerd
 	ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS) -LE e2e
+
+soak: build tools ## Long variants of tests: 200 rounds of kill -9 on each containerd (ROUNDS=)
+	for version in 1.6 2.x; do \
+	  EAGLE_KILL_ROUNDS=$(ROUNDS) python3 e2e/scenario.py --bin $(BUILD)/bin --out build/soak \
+	    --containerd $$version kill || exit 1; \
+	done
 
 demo: build ## One image on NODES=3 nodes at once; CONTAINERD=path for another containerd
 	python3 e2e/demo.py --bin $(BUILD)/bin --out build/demo --nodes $(NODES) \

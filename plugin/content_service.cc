@@ -61,6 +61,7 @@ grpc::ServerUnaryReactor* ContentService::Delete(grpc::CallbackServerContext* co
     EAGLE_RETURN_IF_ERROR(parts_.store.Delete(name));
     if (const auto digest = base::Digest::Parse(name.str()); digest.ok()) {
       parts_.index.Forget(*digest);
+      parts_.layers.Deleted(*digest);
     }
     return absl::OkStatus();
   });

@@ -130,28 +130,6 @@ TEST_F(FallbackTest, TheNextImageAsksTheSidecarAgain) {
   EXPECT_TRUE(PullLayer(node_, next, 0).from_p2p);
 }
 
-TEST(FallbackTimes, AHungSidecarCostsOneTimeoutForAllLayersOfAnImage) {
-  Node node([](PluginConfig& config) { config.p2p.sidecar_timeout = milliseconds(300); });
-  const TestImage image = TestImage::Make({100'000, 100'001, 100'002, 100'003, 100'004});
-  node.PullManifest(image);
-  node.sidecar().SetPlay([](const Layer&, FakeSidecar::Transfer& transfer) {
-    EXPECT_TRUE(transfer.AwaitCancelled());
-  });
-  std::vector<std::thread> pulls;
-  const auto start = steady_clock::now();
-  for (std::size_t i = 0; i < 3; ++i) {
-    pulls.emplace_back([&, i] { EXPECT_FALSE(PullLayer(node, image, i).from_p2p); });
-  }
-  for (std::thread& pull : pulls) pull.join();
-  const auto waited = steady_clock::now() - start;
-  EXPECT_GE(waited, milliseconds(300));
-  EXPECT_EQ(Fallbacks(node, "sidecar_hung"), 3);
-  const int asked = static_cast<int>(node.sidecar().fetched().size());
-  ExpectFallback(node, image, 3, "sidecar_hung");
-  ExpectFallback(node, image, 4, "sidecar_hung");
-  EXPECT_EQ(static_cast<int>(node.sidecar().fetched().size()), asked);
-}
-
 TEST(FallbackTimes, ASidecarThatDoesNotEvenAcceptIsHung) {
   Node node([](PluginConfig& config) { config.p2p.sidecar_timeout = milliseconds(300); });
   const TestImage image = TestImage::Make({100'000, 100'001});
@@ -167,60 +145,6 @@ TEST(FallbackTimes, ASidecarThatDoesNotEvenAcceptIsHung) {
   ASSERT_EQ(::listen(fd.get(), 8), 0);
   ExpectFallback(node, image, 0, "sidecar_hung");
   ExpectFallback(node, image, 1, "sidecar_hung");
-}
-
-TEST(FallbackTimes, ALayerThatStandsStillComesFromTheRegistry) {
-  Node node([](PluginConfig& config) { config.p2p.stall_timeout = milliseconds(400); });
-  const TestImage image = TestImage::Make({1'000'000});
-  node.PullManifest(image);
-  node.sidecar().SetPlay([](const Layer&, FakeSidecar::Transfer& transfer) {
-    for (int i = 1; !transfer.Cancelled(); ++i) {
-      // Half of it comes, then only signs of life.
-      transfer.Progress(std::min(i * 50'000, 500'000), 0);
-      std::this_thread::sleep_for(milliseconds(20));
-    }
-  });
-  ExpectFallback(node, image, 0, "stalled");
-}
-
-TEST(FallbackTimes, ASlowTransferThatMovesIsWaitedFor) {
-  Node node([](PluginConfig& config) {
-    config.p2p.stall_timeout = milliseconds(2000);
-    config.p2p.budget = milliseconds(2000);
-    config.p2p.sidecar_timeout = milliseconds(2000);
-  });
-  const TestImage image = TestImage::Make({100'000});
-  node.PullManifest(image);
-  node.sidecar().Store(image.layer(0), image.layers[0]);
-  node.sidecar().SetPlay([](const Layer& layer, FakeSidecar::Transfer& transfer) {
-    for (int i = 1; i < 15; ++i) {
-      i < 7 ? transfer.AtOrigin(i) : transfer.Progress(i, i);
-      std::this_thread::sleep_for(milliseconds(200));
-    }
-    transfer.Done(layer.digest().substr(7), 0, 0);
-  });
-  const Pulled pulled = PullLayer(node, image, 0);
-  EXPECT_TRUE(pulled.from_p2p);
-  EXPECT_GT(pulled.waited, milliseconds(2500));
-}
-
-TEST(FallbackTimes, AnImagePaysForWaitingInVainOnlyUpToItsBudget) {
-  Node node([](PluginConfig& config) { config.p2p.budget = milliseconds(700); });
-  const TestImage image = TestImage::Make({100'000, 100'001, 100'002});
-  node.PullManifest(image);
-  node.sidecar().SetPlay([](const Layer&, FakeSidecar::Transfer& transfer) {
-    while (!transfer.Cancelled()) {
-      transfer.Progress(0, 0);
-      std::this_thread::sleep_for(milliseconds(20));
-    }
-  });
-  const Pulled first = PullLayer(node, image, 0);
-  EXPECT_FALSE(first.from_p2p);
-  EXPECT_GE(first.waited, milliseconds(700));
-  EXPECT_EQ(Fallbacks(node, "budget"), 1);
-  ExpectFallback(node, image, 1, "budget");
-  ExpectFallback(node, image, 2, "budget");
-  EXPECT_THAT(node.sidecar().fetched(), SizeIs(1));
 }
 
 TEST_F(FallbackTest, TheSidecarsReasonIsCounted) {

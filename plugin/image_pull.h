@@ -3,12 +3,15 @@
 #include <chrono>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
+#include "lib/base/digest.h"
 #include "plugin/layer_supply.h"
 
 namespace eagle::plugin {
 
 /// One image being pulled, as far as P2P goes: how long its layers have waited in vain, and whether
-/// P2P is over for it. Not thread-safe; time is handed in.
+/// P2P is over for it. A pull of the same image that follows at once gets one layer to find out
+/// whether all is well again. Not thread-safe; time is handed in.
 class ImagePull {
  public:
   using TimePoint = std::chrono::steady_clock::time_point;
@@ -17,13 +20,21 @@ class ImagePull {
   /// Progress that is reported in steps no longer apart than this is not interrupted.
   static constexpr std::chrono::milliseconds kGrace{500};
 
+  /// A layer is asked for. One that was before is asked for by a new pull of the image.
+  void Ask(const base::Digest& layer);
+  /// Why a layer may not wait for P2P now; kNone: it may, and StartWaiting() has to follow.
+  [[nodiscard]] Fallback Admit();
+
   /// A layer of it begins, or ends, to wait for P2P.
   void StartWaiting(TimePoint now);
-  enum class Result { kServed, kInVain };
+  enum class Result { kServed, kInVain, kCancelled };
   void StopWaiting(TimePoint now, Result result);
   /// Bytes of one of the layers waited for have moved.
   void Progress(TimePoint now);
   [[nodiscard]] bool waiting() const { return waiting_ > 0; }
+
+  /// Time that counted as progress and was none worth the name.
+  void Waste(Duration time) { in_vain_ += time; }
 
   /// Time without progress so far, all layers together (they wait side by side).
   [[nodiscard]] Duration TimeInVain(TimePoint now) const;
@@ -37,6 +48,8 @@ class ImagePull {
 
   /// True the first time.
   [[nodiscard]] bool TakePrefetch() { return !std::exchange(prefetched_, true); }
+  /// Whoever was to prefetch has forgotten it.
+  void PrefetchAgain() { prefetched_ = false; }
 
   /// Streams that belong to it, waiting or not: while there is one, it is the same pull.
   void AddStream() { ++streams_; }
@@ -56,6 +69,9 @@ class ImagePull {
   TimePoint mark_;
   Duration in_vain_{0};
   Fallback tripped_ = Fallback::kNone;
+  // While tripped: one layer may wait.
+  bool half_open_ = false;
+  absl::flat_hash_set<base::Digest> asked_;
   bool prefetched_ = false;
 };
 

@@ -65,5 +65,30 @@ TEST(ImagePull, IsOverSomeTimeAfterItsLastStream) {
   EXPECT_FALSE(pull.TakePrefetch());
 }
 
+TEST(ImagePull, ANewPullOfATrippedImageLetsOneLayerTry) {
+  const base::Digest a = base::Digest::Of("a");
+  const base::Digest b = base::Digest::Of("b");
+  ImagePull pull;
+  pull.Ask(a);
+  EXPECT_EQ(pull.Admit(), Fallback::kNone);
+  pull.Trip(Fallback::kBudget);
+  pull.Waste(milliseconds(10'000));
+  pull.Ask(b);
+  EXPECT_EQ(pull.Admit(), Fallback::kBudget);
+  pull.Ask(a);
+  EXPECT_EQ(pull.TimeInVain(At(0)), milliseconds(0));
+  EXPECT_EQ(pull.Admit(), Fallback::kNone);
+  EXPECT_EQ(pull.Admit(), Fallback::kBudget);
+  pull.StartWaiting(At(0));
+  pull.StopWaiting(At(100), Result::kInVain);
+  EXPECT_EQ(pull.Admit(), Fallback::kBudget);
+  pull.Ask(a);
+  EXPECT_EQ(pull.Admit(), Fallback::kNone);
+  pull.StartWaiting(At(200));
+  pull.StopWaiting(At(300), Result::kServed);
+  EXPECT_EQ(pull.Admit(), Fallback::kNone);
+  EXPECT_EQ(pull.Admit(), Fallback::kNone);
+}
+
 }  // namespace
 }  // namespace eagle::plugin

@@ -147,27 +147,70 @@ TEST_F(Interception, ShowsLiveProgressThatOnlyGrows) {
   EXPECT_EQ(P2pBytes(node_, "cache"), image_.size(0));
 }
 
-TEST_F(Interception, OtherCallsAreAnsweredWhileLayersWait) {
-  node_.PullManifest(image_);
-  node_.sidecar().SetPlay([](const Layer&, FakeSidecar::Transfer& transfer) {
-    while (!transfer.Cancelled()) {
-      transfer.Progress(0, 0);
-      std::this_thread::sleep_for(milliseconds(50));
-    }
+TEST(InterceptionBlocked, EveryOtherCallIsAnsweredWhileAHundredLayersWait) {
+  constexpr std::size_t kLayers = 100;
+  // Nothing but the test ends the wait.
+  Node node([](PluginConfig& config) {
+    config.p2p.sidecar_timeout = config.p2p.stall_timeout = config.p2p.budget =
+        std::chrono::hours(1);
   });
+  const TestImage image = TestImage::Make(std::vector<std::int64_t>(kLayers, 10'000));
+  std::promise<void> go_on;
+  const std::shared_future<void> released = go_on.get_future().share();
+  node.sidecar().SetPlay([&](const Layer&, FakeSidecar::Transfer& transfer) {
+    released.wait();
+    transfer.Fail(eagle::node::v1::Failed::NO_SEEDER);
+  });
+  // What is there before.
+  ContentClient& client = node.client();
+  node.PullManifest(image);
+  ASSERT_TRUE(client.Put("x/1/config-kept", "kept").ok());
+  ASSERT_TRUE(client.Put("x/1/config-goes", "goes").ok());
+  auto begun = client.OpenWrite("x/1/begun");
+  ASSERT_TRUE(begun->Stat(8).has_value());
+  ASSERT_TRUE(begun->Write(0, "half").has_value());
+  ASSERT_TRUE(client.OpenWrite("x/1/left")->Stat(8).has_value());
+
   std::vector<std::unique_ptr<WriteCall>> waiting;
-  for (int i = 0; i < 20; ++i) {
-    waiting.push_back(
-        node_.client().OpenWrite("ns" + std::to_string(i) + "/1/layer-" + image_.layer(0).str()));
-    ASSERT_TRUE(waiting.back()->Stat(image_.size(0)).has_value());
-    node_.containerd().AddSource("ns" + std::to_string(i), image_.digest(), "r", "a");
+  for (std::size_t i = 0; i < kLayers; ++i) {
+    waiting.push_back(client.OpenWrite(Node::LayerRef(image.layer(i))));
+    ASSERT_TRUE(waiting.back()->Stat(image.size(i)).has_value());
     waiting.back()->SendStat();
   }
-  EXPECT_TRUE(Eventually([&] { return node_.Metric("eagle_plugin_waiting_layers") == 20; }));
-  EXPECT_TRUE(node_.client().Put("x/1/config-y", "abc").ok());
-  EXPECT_TRUE(node_.client().Has(base::Digest::Of("abc")));
+  const auto all_wait = [&] { return node.Metric("eagle_plugin_waiting_layers") == kLayers; };
+  ASSERT_TRUE(Eventually(all_wait));
+  ASSERT_TRUE(Eventually([&] { return node.sidecar().fetched().size() == kLayers; }));
+
   grpc::Status status;
-  EXPECT_THAT(node_.client().ListStatuses({}, &status), SizeIs(20));
+  EXPECT_TRUE(client.Has(base::Digest::Of("kept")));
+  EXPECT_FALSE(client.Has(image.layer(0)));
+  EXPECT_EQ(client.Read(base::Digest::Of("kept").str(), 0, 0, &status), "kept");
+  EXPECT_THAT(client.List({}, &status), SizeIs(3));
+  ContentClient::Status of_layer;
+  EXPECT_TRUE(client.GetStatus(Node::LayerRef(image.layer(7)), &of_layer).ok());
+  EXPECT_EQ(of_layer.offset(), 0);
+  EXPECT_THAT(client.ListStatuses({}, &status), SizeIs(kLayers + 2));
+  EXPECT_TRUE(client.Delete(base::Digest::Of("goes").str()).ok());
+  EXPECT_TRUE(client.Abort("x/1/left").ok());
+  EXPECT_EQ(client.Update(base::Digest::Of("kept").str()).error_code(),
+            grpc::StatusCode::FAILED_PRECONDITION);
+  ASSERT_TRUE(begun->Write(4, "half").has_value());
+  EXPECT_TRUE(begun->Commit(8, 8, base::Digest::Of("halfhalf").str()).has_value());
+  EXPECT_TRUE(client.Put("x/2/config-new", std::string(3 << 20, 'n')).ok());
+  // A layer that somebody waits for is locked, at once, and one more may begin to wait.
+  EXPECT_EQ(client.OpenWrite(Node::LayerRef(image.layer(3)))->Stat(10'000), std::nullopt);
+  auto one_more = client.OpenWrite("other/1/layer-" + image.layer(3).str());
+  EXPECT_TRUE(one_more->Stat(10'000).has_value());
+  waiting[5]->Cancel();
+  EXPECT_TRUE(Eventually(
+      [&] { return client.OpenWrite(Node::LayerRef(image.layer(5)))->Stat(10'000).has_value(); }));
+
+  EXPECT_EQ(node.Metric("eagle_plugin_waiting_layers"), kLayers - 1) << "and all that meanwhile";
+  go_on.set_value();
+  for (std::size_t i = 0; i < kLayers; ++i) {
+    if (i == 5) continue;
+    EXPECT_EQ(waiting[i]->Receive()->offset(), 0);
+  }
 }
 
 TEST_F(Interception, OneTransferServesManyStreams) {

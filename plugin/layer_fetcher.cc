@@ -17,6 +17,12 @@ namespace {
 constexpr std::size_t kMaxParents = 8;
 constexpr std::size_t kMaxSources = 16;
 
+ImagePull::Result ResultOf(const LayerSupply::Outcome& outcome) {
+  if (outcome.file != nullptr) return ImagePull::Result::kServed;
+  return outcome.reason == Fallback::kCancelled ? ImagePull::Result::kCancelled
+                                                : ImagePull::Result::kInVain;
+}
+
 }  // namespace
 
 class LayerFetcher::StreamTicket final : public Ticket {
@@ -34,6 +40,7 @@ class LayerFetcher::StreamTicket final : public Ticket {
 LayerFetcher::LayerFetcher(const Options& options, Parts parts)
     : parts_(std::move(parts)),
       rules_(std::make_shared<Rules>(Rules{options, std::move(parts_.policy)})),
+      breaker_(2 * options.sidecar_timeout),
       watcher_([this] { Watch(); }) {
   parts_.metrics.P2pIsOn(options.enabled);
 }
@@ -117,13 +124,19 @@ std::unique_ptr<LayerSupply::Ticket> LayerFetcher::Get(Request request, Done don
   auto stream = std::make_shared<Stream>();
   stream->request = std::move(request);
   stream->done = std::move(done);
-  stream->asked = std::chrono::steady_clock::now();
+  stream->asked = parts_.clock.Now();
   {
     absl::MutexLock lock(&mutex_);
     streams_.insert(stream);
   }
   Post(parts_.disk_pool, [this, stream] { Look(stream); });
   return std::make_unique<StreamTicket>(*this, std::move(stream));
+}
+
+void LayerFetcher::Deleted(const base::Digest& digest) {
+  // With P2P off, too: what the cache holds is in the way of the disk all the same.
+  absl::MutexLock lock(&mutex_);
+  deleted_.push_back(digest);
 }
 
 void LayerFetcher::Look(const StreamPtr& stream) {
@@ -208,19 +221,21 @@ void LayerFetcher::OnSources(const StreamPtr& stream,
   {
     absl::MutexLock lock(&mutex_);
     if (!stream->done) return;
-    const TimePoint now = std::chrono::steady_clock::now();
+    const TimePoint now = parts_.clock.Now();
     stream->pull = PullLocked(
         fmt::format("{}/{}", stream->request.ref.containerd_namespace, parent->manifest.hex()),
         now);
     stream->pull->AddStream();
+    stream->pull->Ask(digest);
+    breaker_.Want(now);
     const auto now_rules = rules();
     if (stream->pull->TimeInVain(now) >= now_rules->options.budget) {
       stream->pull->Trip(Fallback::kBudget);
     }
-    if (!now_rules->options.enabled) {
-      EndLocked(stream, {.reason = Fallback::kDisabled}, &actions);
-    } else if (const Fallback tripped = stream->pull->tripped(); tripped != Fallback::kNone) {
-      EndLocked(stream, {.reason = tripped}, &actions);
+    Fallback refused = now_rules->options.enabled ? breaker_.verdict() : Fallback::kDisabled;
+    if (refused == Fallback::kNone) refused = stream->pull->Admit();
+    if (refused != Fallback::kNone) {
+      EndLocked(stream, {.reason = refused}, &actions);
     } else {
       const bool prefetch = stream->pull->TakePrefetch();
       JoinLocked(stream, sources, &actions);
@@ -242,19 +257,18 @@ LayerFetcher::PullPtr LayerFetcher::PullLocked(const std::string& key, TimePoint
 
 void LayerFetcher::JoinLocked(const StreamPtr& stream, std::vector<LayerSource> sources,
                               Actions* actions) {
-  const TimePoint now = std::chrono::steady_clock::now();
+  const TimePoint now = parts_.clock.Now();
   const Request& request = stream->request;
   stream->pull->StartWaiting(now);
   stream->in_pull = true;
   JobPtr& job = jobs_[request.ref.digest];
   if (job == nullptr) {
-    job = std::make_shared<Job>(request.ref.digest, request.size_bytes,
-                                Jittered(rules()->options.stall_timeout), now);
-    actions->push_back([this, job,
-                        layer = WantedLayer{request.ref.digest, request.size_bytes,
-                                            std::move(sources)}] { StartFetch(job, layer); });
+    job = std::make_shared<Job>(
+        WantedLayer{request.ref.digest, request.size_bytes, std::move(sources)},
+        Jittered(rules()->options.stall_timeout), now);
+    actions->push_back([this, job = job] { StartFetch(job, 0); });
   }
-  if (job->size_bytes != request.size_bytes) {
+  if (job->layer.size_bytes != request.size_bytes) {
     EndLocked(stream, {.reason = Fallback::kMismatch}, actions);
     return;
   }
@@ -276,9 +290,7 @@ void LayerFetcher::EndLocked(const StreamPtr& stream, Outcome outcome, Actions* 
   if (!stream->done) return;
   streams_.erase(stream);
   if (stream->in_pull) {
-    const bool in_vain = outcome.file == nullptr && outcome.reason != Fallback::kCancelled;
-    stream->pull->StopWaiting(std::chrono::steady_clock::now(),
-                              in_vain ? ImagePull::Result::kInVain : ImagePull::Result::kServed);
+    stream->pull->StopWaiting(parts_.clock.Now(), ResultOf(outcome));
     stream->in_pull = false;
   }
   if (const JobPtr job = std::exchange(stream->job, nullptr)) {
@@ -293,7 +305,7 @@ void LayerFetcher::EndLocked(const StreamPtr& stream, Outcome outcome, Actions* 
 void LayerFetcher::ForgetStream(const StreamPtr& stream) {
   End(stream, {.reason = Fallback::kCancelled});
   absl::MutexLock lock(&mutex_);
-  if (stream->pull != nullptr) stream->pull->RemoveStream(std::chrono::steady_clock::now());
+  if (stream->pull != nullptr) stream->pull->RemoveStream(parts_.clock.Now());
   stream->pull = nullptr;
 }
 
@@ -309,6 +321,14 @@ void LayerFetcher::TripPullsLocked(const JobPtr& job, Fallback reason, Actions* 
   const std::vector<StreamPtr> streams = job->streams;
   for (const StreamPtr& stream : streams) {
     if (stream->pull != nullptr) TripLocked(stream->pull, reason, actions);
+  }
+}
+
+void LayerFetcher::BreakLocked(Fallback reason, Actions* actions) {
+  std::vector<JobPtr> jobs;
+  for (const auto& [digest, job] : jobs_) jobs.push_back(job);
+  for (const JobPtr& job : jobs) {
+    if (!job->closed && !job->verifying) EndJobLocked(job, {.reason = reason}, actions);
   }
 }
 

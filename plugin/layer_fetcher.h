@@ -12,6 +12,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/synchronization/mutex.h"
 #include "lib/base/mutex.h"
+#include "lib/base/clock.h"
 #include "lib/base/thread_pool.h"
 #include "lib/base/units.h"
 #include "plugin/content_store.h"
@@ -21,6 +22,7 @@
 #include "plugin/manifest_index.h"
 #include "plugin/plugin_metrics.h"
 #include "plugin/policy.h"
+#include "plugin/sidecar_breaker.h"
 #include "plugin/sidecar_client.h"
 #include "plugin/source_finder.h"
 
@@ -28,24 +30,29 @@ namespace eagle::plugin {
 
 /// Gets finished layers from other namespaces of this node and, through the sidecar, from other
 /// nodes: one job for each digest, any number of streams waiting for it. Gives up on a layer that
-/// stands still, and on all layers of an image when its budget of waiting in vain is used up or the
-/// sidecar is gone or hung.
+/// stands still or crawls, on all layers of an image when its budget of waiting in vain is used up,
+/// and on all there are when the sidecar is hung, until that answers again. A sidecar that breaks
+/// off is asked again for a while: it may be restarting.
 ///
 /// Thread-safe; never blocks its callers.
 class LayerFetcher final : public LayerSupply {
  public:
   struct Options {
     bool enabled = true;
-    base::ByteSize min_size;
+    base::ByteSize min_size{};
     std::chrono::milliseconds stall_timeout{5000};
     std::chrono::milliseconds budget{6000};
+    /// A sidecar that breaks off may take twice this long to come back.
     std::chrono::milliseconds sidecar_timeout{1000};
+    /// Slower than this over kRateWindow is in vain; unlimited: never.
+    base::ByteRate min_rate{32 << 10};
   };
   /// What it works with. All but the owned ones must outlive it.
   struct Parts {
     ContentStore& store;
     ManifestIndex& index;
     PluginMetrics& metrics;
+    const base::Clock& clock;
     /// For short disk work, and for hashing whole layers.
     base::ThreadPool& disk_pool;
     base::ThreadPool& hash_pool;
@@ -60,6 +67,10 @@ class LayerFetcher final : public LayerSupply {
   ~LayerFetcher() override;
 
   std::unique_ptr<Ticket> Get(Request request, Done done) override;
+  void Deleted(const base::Digest& digest) override;
+
+  /// Looks at the clock. A thread of its own does so all the time; for tests.
+  void Tick();
 
   /// Puts these rules in force, as a whole, for layers asked for from now on; the time-outs hold
   /// for layers that wait already, too. When they turn P2P off, every layer that waits for the
@@ -104,11 +115,13 @@ class LayerFetcher final : public LayerSupply {
   void ForgetStream(const StreamPtr& stream);
 
   // The way of a job: fetching -> verifying -> its streams end.
-  void StartFetch(const JobPtr& job, const WantedLayer& layer);
+  void StartFetch(const JobPtr& job, int attempt);
   void Prefetch(const ManifestIndex::Parent& parent, const base::Digest& first,
                 const std::vector<LayerSource>& sources);
   void OnProgress(const JobPtr& job, const SidecarClient::Progress& progress);
   void OnFetchEnd(const JobPtr& job, const SidecarClient::End& end);
+  [[nodiscard]] bool AskAgainLocked(const JobPtr& job, const SidecarClient::End& end)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Verify(const JobPtr& job);
   void EndJobLocked(const JobPtr& job, const Outcome& outcome, Actions* actions)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -118,8 +131,16 @@ class LayerFetcher final : public LayerSupply {
   void TripLocked(const PullPtr& pull, Fallback reason, Actions* actions)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  /// All that wait for the sidecar fall back.
+  void BreakLocked(Fallback reason, Actions* actions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   // The clock: stalls, budgets, a sidecar that says nothing.
   void Watch();
+  void CheckSidecarLocked(TimePoint now, Actions* actions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CheckJobLocked(const JobPtr& job, TimePoint now, Actions* actions)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  [[nodiscard]] bool CrawlsLocked(const JobPtr& job, TimePoint now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CheckJobsLocked(TimePoint now, Actions* actions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CheckPullsLocked(TimePoint now, Actions* actions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CheckIndexLocked(TimePoint now, Actions* actions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -142,6 +163,9 @@ class LayerFetcher final : public LayerSupply {
   absl::flat_hash_map<base::Digest, JobPtr> jobs_ ABSL_GUARDED_BY(mutex_);
   // By namespace and manifest.
   absl::flat_hash_map<std::string, PullPtr> pulls_ ABSL_GUARDED_BY(mutex_);
+  SidecarBreaker breaker_ ABSL_GUARDED_BY(mutex_);
+  // Not yet told to the sidecar.
+  std::vector<base::Digest> deleted_ ABSL_GUARDED_BY(mutex_);
   std::thread watcher_;
 };
 

@@ -30,6 +30,8 @@ std::string_view FallbackName(Fallback reason) {
       return "denied";
     case Fallback::kStalled:
       return "stalled";
+    case Fallback::kSlow:
+      return "slow";
     case Fallback::kBudget:
       return "budget";
     case Fallback::kNoSpace:

@@ -26,6 +26,7 @@ enum class Fallback {
   kNoSeeder,
   kDenied,
   kStalled,
+  kSlow,
   kBudget,
   kNoSpace,
   kMismatch,
@@ -74,6 +75,8 @@ class LayerSupply {
   virtual ~LayerSupply() = default;
   /// Thread-safe, never blocks.
   virtual std::unique_ptr<Ticket> Get(Request request, Done done) = 0;
+  /// containerd has deleted this blob: others may let go of it too. Thread-safe, never blocks.
+  virtual void Deleted(const base::Digest& digest) = 0;
 };
 
 }  // namespace eagle::plugin

@@ -22,6 +22,9 @@ std::string Text(const std::string& value) {
 std::string Text(base::ByteSize value) {
   return value.str();
 }
+std::string Text(base::ByteRate value) {
+  return value.str();
+}
 std::string Text(std::chrono::milliseconds value) {
   return DurationText(value);
 }
@@ -44,6 +47,7 @@ std::vector<std::string> Changes(const P2pControl::State& before, const PluginCo
   Compare("p2p.stall_timeout", old.stall_timeout, after.p2p.stall_timeout, &changes);
   Compare("p2p.budget", old.budget, after.p2p.budget, &changes);
   Compare("p2p.sidecar_timeout", old.sidecar_timeout, after.p2p.sidecar_timeout, &changes);
+  Compare("p2p.min_rate", old.min_rate, after.p2p.min_rate, &changes);
   Compare("p2p.allow", old.allow, after.p2p.allow, &changes);
   Compare("p2p.deny", old.deny, after.p2p.deny, &changes);
   Compare("log_level", before.log_level, after.log_level, &changes);
@@ -85,7 +89,8 @@ LayerFetcher::Options P2pControl::OptionsOf(const State& state) {
           .min_size = state.config.min_size,
           .stall_timeout = state.config.stall_timeout,
           .budget = state.config.budget,
-          .sidecar_timeout = state.config.sidecar_timeout};
+          .sidecar_timeout = state.config.sidecar_timeout,
+          .min_rate = state.config.min_rate};
 }
 
 LayerFetcher::Options P2pControl::options() const {

@@ -7,6 +7,7 @@
 #include <thread>
 #include <utility>
 
+#include "lib/base/clock.h"
 #include "lib/base/file.h"
 #include "lib/base/thread_pool.h"
 #include "lib/observe/log.h"
@@ -66,11 +67,12 @@ struct PluginApp::Impl {
                {.store = *store,
                 .index = index,
                 .metrics = metrics,
+                .clock = clock,
                 .disk_pool = lookup_pool,
                 .hash_pool = hash_pool,
                 .sources = std::make_unique<SourceFinder>(
                     SourceFinder::Options{.containerd_address = config.containerd_address}),
-                .sidecar = std::make_unique<SidecarClient>(config.sidecar_address),
+                .sidecar = std::make_unique<GrpcSidecarClient>(config.sidecar_address),
                 .hand_over =
                     std::make_unique<HandOver>(HandOver::Options{.cache_dir = config.cache_dir}),
                 .policy = std::move(policy)}),
@@ -85,6 +87,7 @@ struct PluginApp::Impl {
     if (scanner.joinable()) scanner.join();
   }
 
+  base::SystemClock clock;
   observe::MetricsRegistry registry;
   PluginMetrics metrics{registry};
   ManifestIndex index;

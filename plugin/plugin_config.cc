@@ -41,6 +41,7 @@ void ReadP2p(config::Section& section, PluginConfig::P2p* p2p) {
   PositiveDuration(section, "stall_timeout", &p2p->stall_timeout);
   PositiveDuration(section, "budget", &p2p->budget);
   PositiveDuration(section, "sidecar_timeout", &p2p->sidecar_timeout);
+  section.Rate("min_rate", &p2p->min_rate);
   section.Strings("allow", &p2p->allow);
   section.Strings("deny", &p2p->deny);
   if (const auto policy = Policy::Create(p2p->allow, {}); !policy.ok()) {

@@ -22,6 +22,7 @@ struct PluginConfig {
     std::chrono::milliseconds stall_timeout{5000};
     std::chrono::milliseconds budget{6000};
     std::chrono::milliseconds sidecar_timeout{1000};
+    base::ByteRate min_rate{32 << 10};
     std::vector<std::string> allow;
     std::vector<std::string> deny;
   } p2p;

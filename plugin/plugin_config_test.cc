@@ -34,6 +34,7 @@ TEST(PluginConfig, TheExampleDocumentsTheDefaults) {
   EXPECT_EQ(example->p2p.stall_timeout, defaults.p2p.stall_timeout);
   EXPECT_EQ(example->p2p.budget, defaults.p2p.budget);
   EXPECT_EQ(example->p2p.sidecar_timeout, defaults.p2p.sidecar_timeout);
+  EXPECT_EQ(example->p2p.min_rate, defaults.p2p.min_rate);
   EXPECT_EQ(example->p2p.allow, defaults.p2p.allow);
   EXPECT_EQ(example->p2p.deny, defaults.p2p.deny);
   EXPECT_EQ(example->metrics_listen, defaults.metrics_listen);

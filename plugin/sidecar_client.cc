@@ -3,6 +3,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <utility>
 
@@ -108,6 +109,11 @@ class FetchCall final : public SidecarClient::Call,
 
   void Cancel() override { context_.TryCancel(); }
 
+  // The sidecar has the call, though it may have nothing to say yet.
+  void OnReadInitialMetadataDone(bool ok) override {
+    if (ok && !ended_) listener_.progress({});
+  }
+
   void OnReadDone(bool ok) override {
     if (!ok) return;
     if (!ended_) Take();
@@ -135,6 +141,8 @@ class FetchCall final : public SidecarClient::Call,
       const api::Progress& progress = event_.progress();
       listener_.progress({.bytes_done = Bounded(progress.bytes_done(), size_bytes_),
                           .bytes_contiguous = Bounded(progress.bytes_contiguous(), size_bytes_),
+                          .bytes_received = Bounded(progress.bytes_from_peers(), size_bytes_) +
+                                            Bounded(progress.bytes_from_seeders(), size_bytes_),
                           .bytes_at_origin = Bounded(progress.bytes_at_origin(), size_bytes_)});
     }
   }
@@ -165,7 +173,8 @@ class FetchCall final : public SidecarClient::Call,
   grpc::ClientContext context_;
   api::FetchRequest request_;
   api::FetchEvent event_;
-  bool ended_ = false;
+  // The initial metadata may come on another thread.
+  std::atomic<bool> ended_ = false;
 };
 
 // One unary call whose result is only worth a line in the log.
@@ -192,27 +201,27 @@ std::function<void(grpc::Status)> LogEnd(OpenCalls& open,
 
 }  // namespace
 
-struct SidecarClient::Impl {
+struct GrpcSidecarClient::Impl {
   std::unique_ptr<api::Node::Stub> stub;
   OpenCalls open;
 };
 
-SidecarClient::SidecarClient(const std::string& address) : impl_(std::make_unique<Impl>()) {
+GrpcSidecarClient::GrpcSidecarClient(const std::string& address) : impl_(std::make_unique<Impl>()) {
   impl_->stub = api::Node::NewStub(rpc::MakeChannel(address));
 }
 
-SidecarClient::~SidecarClient() {
+GrpcSidecarClient::~GrpcSidecarClient() {
   impl_->open.CancelAllAndWait();
 }
 
-std::shared_ptr<SidecarClient::Call> SidecarClient::Fetch(const WantedLayer& layer,
-                                                          Listener listener) {
+std::shared_ptr<SidecarClient::Call> GrpcSidecarClient::Fetch(const WantedLayer& layer,
+                                                              Listener listener) {
   auto call = std::make_shared<FetchCall>(impl_->open, layer, std::move(listener));
   call->Start(*impl_->stub, call);
   return call;
 }
 
-void SidecarClient::Prefetch(const std::vector<WantedLayer>& layers) {
+void GrpcSidecarClient::Prefetch(const std::vector<WantedLayer>& layers) {
   auto call = std::make_shared<ShortCall<api::PrefetchRequest, api::PrefetchReply>>();
   for (const WantedLayer& layer : layers) Fill(layer, call->request.add_layers());
   impl_->open.Add(&call->context, call);
@@ -220,12 +229,32 @@ void SidecarClient::Prefetch(const std::vector<WantedLayer>& layers) {
                                  LogEnd(impl_->open, call, "Prefetch"));
 }
 
-void SidecarClient::Discard(const base::Digest& digest) {
+void GrpcSidecarClient::Discard(const base::Digest& digest) {
   auto call = std::make_shared<ShortCall<api::DiscardRequest, api::DiscardReply>>();
   call->request.set_digest(digest.str());
   impl_->open.Add(&call->context, call);
   impl_->stub->async()->Discard(&call->context, &call->request, &call->reply,
                                 LogEnd(impl_->open, call, "Discard"));
+}
+
+void GrpcSidecarClient::Deleted(const std::vector<base::Digest>& digests) {
+  auto call = std::make_shared<ShortCall<api::DeletedRequest, api::DeletedReply>>();
+  for (const base::Digest& digest : digests) call->request.add_digests(digest.str());
+  impl_->open.Add(&call->context, call);
+  impl_->stub->async()->Deleted(&call->context, &call->request, &call->reply,
+                                LogEnd(impl_->open, call, "Deleted"));
+}
+
+void GrpcSidecarClient::Probe(std::chrono::milliseconds patience, std::function<void(bool)> done) {
+  auto call = std::make_shared<ShortCall<api::GetStatusRequest, api::GetStatusReply>>();
+  call->context.set_deadline(std::chrono::system_clock::now() + patience);
+  impl_->open.Add(&call->context, call);
+  impl_->stub->async()->GetStatus(
+      &call->context, &call->request, &call->reply,
+      [&open = impl_->open, call, done = std::move(done)](const grpc::Status& status) {
+        done(status.ok());
+        open.Remove(&call->context);
+      });
 }
 
 }  // namespace eagle::plugin

@@ -112,6 +112,10 @@ GrpcMetainfoClient::~GrpcMetainfoClient() {
   impl_->open.CancelAllAndWait();
 }
 
+bool GrpcMetainfoClient::Reachable(std::size_t seeder) {
+  return impl_->seeders.at(seeder).channel->GetState(true) == GRPC_CHANNEL_READY;
+}
+
 std::shared_ptr<MetainfoClient::Call> GrpcMetainfoClient::Watch(std::size_t seeder,
                                                                 const std::string& url,
                                                                 Listener listener) {

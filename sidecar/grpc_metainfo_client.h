@@ -17,6 +17,7 @@ class GrpcMetainfoClient final : public MetainfoClient {
 
   std::shared_ptr<Call> Watch(std::size_t seeder, const std::string& url,
                               Listener listener) override;
+  [[nodiscard]] bool Reachable(std::size_t seeder) override;
 
  private:
   struct Impl;

@@ -163,6 +163,25 @@ void LayerTransfers::Discard(const base::Digest& digest, std::function<void(absl
   });
 }
 
+void LayerTransfers::Deleted(std::function<void(absl::Status)> done) {
+  parts_.strand([this, done = std::move(done)] {
+    if (shutting_down_) {
+      done(absl::UnavailableError(kShutDown.message));
+      return;
+    }
+    Trim(done);
+  });
+}
+
+void LayerTransfers::Trim(std::function<void(absl::Status)> done) {
+  trimmed_at_ = parts_.clock.Now();
+  parts_.disk([this, done = std::move(done)] {
+    const absl::Status status = parts_.cache.Trim();
+    if (!status.ok()) observe::Warn("cache_not_trimmed", "error", base::Message(status));
+    parts_.strand([done, status] { done(status); });
+  });
+}
+
 void LayerTransfers::GetTransfers(std::function<void(std::vector<TransferStatus>)> done) {
   parts_.strand([this, done = std::move(done)] {
     std::vector<TransferStatus> all;
@@ -180,6 +199,7 @@ void LayerTransfers::Tick() {
     for (const TransferPtr& transfer : all) TickTransfer(transfer);
     parts_.metrics.SwarmMoved(parts_.swarm.Totals());
     const auto now = parts_.clock.Now();
+    if (now - trimmed_at_ >= kTrimEvery && !shutting_down_) Trim([](const absl::Status&) {});
     if (now - measured_at_ < kMeasureEvery) return;
     measured_at_ = now;
     parts_.metrics.CacheIs(parts_.cache.Usage());

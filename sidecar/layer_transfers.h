@@ -83,6 +83,8 @@ class LayerTransfers final : public swarm::DownloadObserver {
 
   /// How long a transfer that nobody waits for is kept running: a retried pull comes soon.
   static constexpr std::chrono::seconds kGrace{3};
+  /// How often the cache's limits are looked at when nothing happens: others fill the disk too.
+  static constexpr std::chrono::seconds kTrimEvery{30};
   /// How often Tick() is due.
   static constexpr std::chrono::milliseconds kTickEvery{100};
 
@@ -101,6 +103,8 @@ class LayerTransfers final : public swarm::DownloadObserver {
   void Prefetch(std::vector<WantedLayer> layers);
   /// Drops torrent, file and record; `done` is called on the strand afterwards.
   void Discard(const base::Digest& digest, std::function<void(absl::Status)> done);
+  /// containerd has let go of blobs; `done` is called once the cache is within its limits.
+  void Deleted(std::function<void(absl::Status)> done);
   /// `done` is called on the strand.
   void GetTransfers(std::function<void(std::vector<TransferStatus>)> done);
   void Tick();
@@ -152,6 +156,7 @@ class LayerTransfers final : public swarm::DownloadObserver {
   void DropBroken(const base::Digest& digest);
 
   void TickTransfer(const TransferPtr& transfer);
+  void Trim(std::function<void(absl::Status)> done);
   [[nodiscard]] TransferPtr Find(const base::Digest& digest) const;
   [[nodiscard]] std::size_t Active() const;
   /// Runs `blocking` on a disk thread and `then` with its result on the strand, unless the transfer
@@ -171,6 +176,7 @@ class LayerTransfers final : public swarm::DownloadObserver {
   std::map<WaiterId, base::Digest> waiting_;
   std::deque<base::Digest> queue_;
   base::Clock::TimePoint measured_at_;
+  base::Clock::TimePoint trimmed_at_;
   bool shutting_down_ = false;
 };
 

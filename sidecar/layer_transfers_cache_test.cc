@@ -1,6 +1,8 @@
 // What transfers leave in the cache, and what they find there.
 #include <unistd.h>
 
+#include <filesystem>
+
 #include "lib/base/file.h"
 #include "sidecar/layer_transfers_fixture.h"
 
@@ -62,6 +64,53 @@ TEST_F(LayerTransfersTest, ALayerThatDoesNotFitIsRefused) {
   EXPECT_EQ(Fetch(first.wanted)->failure.reason, FailureReason::kNoSpace);
   EXPECT_THAT(swarm_.downloads[first.digest], IsEmpty());
   EXPECT_FALSE(cache_->Find(first.digest));
+}
+
+TEST_F(LayerTransfersTest, WhatContainerdDeletesCountsAndIsEvictedAtOnce) {
+  const TestLayer first = Big('1');
+  const TestLayer second = Big('2');
+  const TestLayer third = Big('3');
+  SeedersHave({first, second, third});
+  // More than the limit, but for the second names that containerd's store has.
+  for (const TestLayer* layer : {&first, &second, &third}) {
+    Fetch(layer->wanted);
+    Complete(*layer);
+    std::filesystem::create_hard_link(cache_->PathOf(layer->digest),
+                                      dir_.path() + "/" + layer->digest.hex());
+    clock_.Advance(seconds(1));
+  }
+  EXPECT_EQ(cache_->List().size(), 3U);
+  for (const TestLayer* layer : {&first, &second, &third}) {
+    std::filesystem::remove(dir_.path() + "/" + layer->digest.hex());
+  }
+  absl::Status told = absl::UnknownError("not called");
+  transfers_->Deleted([&](const absl::Status& status) { told = status; });
+  tasks_.RunAll();
+  EXPECT_TRUE(told.ok()) << told;
+  EXPECT_THAT(swarm_.removed, ElementsAre(first.digest));
+  EXPECT_FALSE(cache_->Find(first.digest));
+  EXPECT_TRUE(cache_->Find(third.digest));
+}
+
+TEST_F(LayerTransfersTest, TheCacheIsTrimmedNowAndThenWhoeverFillsTheDisk) {
+  const TestLayer first = Big('1');
+  const TestLayer second = Big('2');
+  const TestLayer third = Big('3');
+  SeedersHave({first, second, third});
+  for (const TestLayer* layer : {&first, &second, &third}) {
+    Fetch(layer->wanted);
+    Complete(*layer);
+    std::filesystem::create_hard_link(cache_->PathOf(layer->digest),
+                                      dir_.path() + "/" + layer->digest.hex());
+  }
+  Wait(seconds(1));
+  std::filesystem::remove(dir_.path() + "/" + first.digest.hex());
+  std::filesystem::remove(dir_.path() + "/" + second.digest.hex());
+  std::filesystem::remove(dir_.path() + "/" + third.digest.hex());
+  Wait(seconds(1));
+  EXPECT_EQ(cache_->List().size(), 3U);
+  Wait(seconds(30));
+  EXPECT_EQ(cache_->List().size(), 2U);
 }
 
 TEST_F(LayerTransfersTest, TheLeastRecentlyUsedLayerLeavesTheSwarmAndTheCache) {

@@ -28,6 +28,7 @@ TEST_F(LayerTransfersTest, TwoWhoAskShareOneTransfer) {
 
 TEST_F(LayerTransfersTest, ReportsProgressWithoutPauseAndWithoutChange) {
   Fetch(other_.wanted);
+  client_.last().listener.message({.bytes_fetched = 1, .metainfo = "", .peers = {}});
   const auto listener = Fetch(layer_.wanted);
   client_.last().listener.message({.bytes_fetched = 4, .metainfo = "", .peers = {}});
   Wait(milliseconds(1000));

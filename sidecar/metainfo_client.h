@@ -38,6 +38,8 @@ class MetainfoClient {
   /// WatchMetaInfo of `url` at the seeder of this index. Never blocks.
   virtual std::shared_ptr<Call> Watch(std::size_t seeder, const std::string& url,
                                       Listener listener) = 0;
+  /// Whether there is a connection to this seeder. Begins to make one when there is none.
+  [[nodiscard]] virtual bool Reachable(std::size_t seeder) = 0;
 };
 
 }  // namespace eagle::sidecar

@@ -64,7 +64,20 @@ void MetainfoFinder::Start() {
     Fail(FailureReason::kDenied, "no registry is known to have this layer");
     return;
   }
-  Ask();
+  last_failure_ = "none has answered in the last seconds";
+  AskFirstUnspared();
+}
+
+void MetainfoFinder::AskFirstUnspared() {
+  while (at_seeder_ < order_.size() && seeders_.Spared(seeder(), client_)) ++at_seeder_;
+  if (at_seeder_ < order_.size()) {
+    Ask();
+  } else if (got_foreign_torrent_) {
+    Fail(FailureReason::kMismatch,
+         fmt::format("no seeder has a fitting torrent; {}", last_failure_));
+  } else {
+    Fail(FailureReason::kNoSeeder, fmt::format("no seeder can help; {}", last_failure_));
+  }
 }
 
 void MetainfoFinder::AddSources(const std::vector<Source>& sources) {
@@ -109,16 +122,9 @@ void MetainfoFinder::AskNextSeeder(const std::string& why) {
   observe::Warn("seeder_failed", "seeder", seeders_.address(seeder()), "digest",
                 layer_.digest.str(), "error", why);
   metrics_.SeederFailed();
-  const std::string last = fmt::format("{}: {}", seeders_.address(seeder()), why);
-  if (++at_seeder_ < order_.size()) {
-    Ask();
-    return;
-  }
-  if (got_foreign_torrent_) {
-    Fail(FailureReason::kMismatch, fmt::format("no seeder has a fitting torrent; {}", last));
-  } else {
-    Fail(FailureReason::kNoSeeder, fmt::format("no seeder can help; {}", last));
-  }
+  last_failure_ = fmt::format("{}: {}", seeders_.address(seeder()), why);
+  ++at_seeder_;
+  AskFirstUnspared();
 }
 
 void MetainfoFinder::OnMessage(MetainfoClient::Message message) {
@@ -162,12 +168,13 @@ void MetainfoFinder::Tick() {
   if (call_ == nullptr) return;
   const auto silent = clock_.Now() - last_word_;
   connected_ = connected_ || call_->Connected();
+  const auto patience = got_word_ ? kWordWithin : kFirstWordWithin;
   if (!connected_ && silent >= kConnectWithin) {
-    seeders_.DidNotAnswer(seeder());
-    AskNextSeeder("no connection within a second");
-  } else if (silent >= kWordWithin) {
-    seeders_.DidNotAnswer(seeder());
-    AskNextSeeder("no word for two seconds");
+    seeders_.WasSilent(seeder(), Seeders::Silence::kNoConnection);
+    AskNextSeeder(fmt::format("no connection within {} ms", kConnectWithin.count()));
+  } else if (silent >= patience) {
+    seeders_.WasSilent(seeder(), Seeders::Silence::kNoWord);
+    AskNextSeeder(fmt::format("no word for {} ms", patience.count()));
   }
 }
 

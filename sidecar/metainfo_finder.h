@@ -25,34 +25,61 @@ class Seeders {
  public:
   /// How long a seeder that did not answer is asked after all others.
   static constexpr std::chrono::seconds kRetryAfter{10};
+  /// How long one that somebody waited for in vain is not asked at all: an image is to pay once.
+  static constexpr std::chrono::seconds kSpareFor{5};
 
   Seeders(std::vector<std::string> addresses, const base::Clock& clock)
-      : addresses_(std::move(addresses)), retry_at_(addresses_.size()), clock_(clock) {}
+      : addresses_(std::move(addresses)),
+        retry_at_(addresses_.size()),
+        spared_(addresses_.size()),
+        clock_(clock) {}
 
   /// Indexes in the order in which they are to be asked: the rendezvous order of the digest, which
   /// all nodes and seeders agree upon, those without an answer last.
   [[nodiscard]] std::vector<std::size_t> Order(const base::Digest& digest) const;
   [[nodiscard]] const std::string& address(std::size_t seeder) const { return addresses_[seeder]; }
 
+  /// It refused, which cost no time.
   void DidNotAnswer(std::size_t seeder) { retry_at_[seeder] = clock_.Now() + kRetryAfter; }
-  void Answered(std::size_t seeder) { retry_at_[seeder] = {}; }
+  enum class Silence { kNoConnection, kNoWord };
+  void WasSilent(std::size_t seeder, Silence kind) {
+    DidNotAnswer(seeder);
+    spared_[seeder] = {clock_.Now() + kSpareFor, kind};
+  }
+  void Answered(std::size_t seeder) {
+    retry_at_[seeder] = {};
+    spared_[seeder] = {};
+  }
+  /// Whether it is not worth waiting for now. One that could not be reached is, once it can be.
+  [[nodiscard]] bool Spared(std::size_t seeder, MetainfoClient& client) const {
+    const Spare& spare = spared_[seeder];
+    if (clock_.Now() >= spare.until) return false;
+    return spare.kind == Silence::kNoWord || !client.Reachable(seeder);
+  }
 
  private:
   const std::vector<std::string> addresses_;
   std::vector<base::Clock::TimePoint> retry_at_;
+  struct Spare {
+    base::Clock::TimePoint until;
+    Silence kind = Silence::kNoConnection;
+  };
+  std::vector<Spare> spared_;
   const base::Clock& clock_;
 };
 
 /// Gets the torrent of one layer from one of the seeders:
-/// - a seeder that cannot be connected to within a second, says nothing for two, or fails: the
-/// next;
+/// - a seeder that cannot be connected to in time, says nothing for too long, or fails: the next;
 /// - one that has no such layer at a source, or may not fetch it: the next source;
 /// - a torrent that is not the layer's: the next seeder.
 /// All of it runs on one thread, `strand`'s. Destroying it cancels the call.
 class MetainfoFinder : public std::enable_shared_from_this<MetainfoFinder> {
  public:
-  static constexpr std::chrono::seconds kConnectWithin{1};
-  static constexpr std::chrono::seconds kWordWithin{2};
+  /// Two seeders that are gone without a trace cost less than 2 s together.
+  static constexpr std::chrono::milliseconds kConnectWithin{700};
+  /// A seeder speaks every 250 ms; the first word takes a connection too.
+  static constexpr std::chrono::milliseconds kFirstWordWithin{900};
+  static constexpr std::chrono::milliseconds kWordWithin{2000};
 
   struct Found {
     std::string metainfo;
@@ -80,6 +107,8 @@ class MetainfoFinder : public std::enable_shared_from_this<MetainfoFinder> {
 
  private:
   void Ask();
+  /// At the seeder at hand or, while nobody is to wait for that one, the next.
+  void AskFirstUnspared();
   void AskNextSeeder(const std::string& why);
   void OnMessage(MetainfoClient::Message message);
   void OnEnd(const absl::Status& status);
@@ -104,6 +133,7 @@ class MetainfoFinder : public std::enable_shared_from_this<MetainfoFinder> {
   bool connected_ = false;
   bool got_word_ = false;
   bool got_foreign_torrent_ = false;
+  std::string last_failure_;
   base::Clock::TimePoint last_word_;
 };
 

@@ -97,10 +97,10 @@ TEST_F(MetainfoFinderTest, ARefusedConnectionGoesToTheNextSeederAtOnce) {
   EXPECT_EQ(client_.last().seeder, order_[0]);
 }
 
-TEST_F(MetainfoFinderTest, ASeederWithoutConnectionCostsASecond) {
+TEST_F(MetainfoFinderTest, ASeederWithoutConnectionIsNotWaitedForLong) {
   client_.connects = false;
   Find();
-  Wait(milliseconds(900));
+  Wait(milliseconds(600));
   EXPECT_EQ(client_.calls.size(), 1U);
   Wait(milliseconds(100));
   ASSERT_EQ(client_.calls.size(), 2U);
@@ -108,9 +108,53 @@ TEST_F(MetainfoFinderTest, ASeederWithoutConnectionCostsASecond) {
   EXPECT_EQ(client_.last().seeder, order_[1]);
 }
 
-TEST_F(MetainfoFinderTest, ASilentSeederCostsTwoSeconds) {
+TEST_F(MetainfoFinderTest, SeedersThatNobodyReachesCostAnImageOnce) {
+  client_.connects = false;
   Find();
-  Wait(milliseconds(1900));
+  Wait(milliseconds(2100));
+  EXPECT_EQ(ends_, 1);
+  EXPECT_EQ(failure_.reason, FailureReason::kNoSeeder);
+  // The next layer does not even ask.
+  Find();
+  EXPECT_EQ(ends_, 2);
+  EXPECT_EQ(failure_.reason, FailureReason::kNoSeeder);
+  EXPECT_EQ(client_.calls.size(), 3U);
+  // Once there is a connection again, it does.
+  client_.connects = true;
+  Find();
+  EXPECT_EQ(client_.calls.size(), 4U);
+  client_.connects = false;
+  clock_.Advance(Seeders::kSpareFor);
+  Find();
+  EXPECT_EQ(client_.calls.size(), 5U);
+}
+
+TEST_F(MetainfoFinderTest, SeedersThatSayNothingAreSparedThoughThereIsAConnection) {
+  Find();
+  Wait(milliseconds(2700));
+  EXPECT_EQ(ends_, 1);
+  Find();
+  EXPECT_EQ(ends_, 2);
+  EXPECT_EQ(client_.calls.size(), 3U);
+  clock_.Advance(Seeders::kSpareFor);
+  Find();
+  EXPECT_EQ(client_.calls.size(), 4U);
+  Say({.bytes_fetched = 1, .metainfo = "", .peers = {}});
+  EXPECT_EQ(ends_, 2);
+}
+
+TEST_F(MetainfoFinderTest, SeedersThatRefuseAreAskedEachTime) {
+  for (std::size_t layer = 1; layer <= 3; ++layer) {
+    Find();
+    for (int i = 0; i < 3; ++i) End(absl::UnavailableError("connection refused"));
+    EXPECT_EQ(client_.calls.size(), 3 * layer);
+    EXPECT_EQ(failure_.reason, FailureReason::kNoSeeder);
+  }
+}
+
+TEST_F(MetainfoFinderTest, ASeederThatFallsSilentCostsTwoSeconds) {
+  Find();
+  Wait(milliseconds(800));
   Say({.bytes_fetched = 1, .metainfo = "", .peers = {}});
   Wait(milliseconds(1900));
   EXPECT_EQ(client_.calls.size(), 1U);

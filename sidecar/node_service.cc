@@ -83,6 +83,9 @@ class FetchStream final : public grpc::ServerWriteReactor<api::FetchEvent>,
   void Begin(WantedLayer layer) {
     absl::MutexLock lock(&mutex_);
     self_ = shared_from_this();
+    // Before there is anything to tell: the caller knows a sidecar that dies from one that is not
+    // there.
+    StartSendInitialMetadata();
     waiter_ = transfers_.Fetch(std::move(layer), self_);
   }
 
@@ -234,6 +237,14 @@ grpc::ServerUnaryReactor* NodeService::Discard(grpc::CallbackServerContext* cont
   auto* reactor = context->DefaultReactor();
   transfers_.Discard(
       *digest, [reactor](const absl::Status& status) { reactor->Finish(rpc::ToGrpc(status)); });
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* NodeService::Deleted(grpc::CallbackServerContext* context,
+                                               const api::DeletedRequest*, api::DeletedReply*) {
+  auto* reactor = context->DefaultReactor();
+  transfers_.Deleted(
+      [reactor](const absl::Status& status) { reactor->Finish(rpc::ToGrpc(status)); });
   return reactor;
 }
 

@@ -21,6 +21,9 @@ class NodeService final : public node::v1::Node::CallbackService {
   grpc::ServerUnaryReactor* Discard(grpc::CallbackServerContext* context,
                                     const node::v1::DiscardRequest* request,
                                     node::v1::DiscardReply* reply) override;
+  grpc::ServerUnaryReactor* Deleted(grpc::CallbackServerContext* context,
+                                    const node::v1::DeletedRequest* request,
+                                    node::v1::DeletedReply* reply) override;
   grpc::ServerUnaryReactor* GetStatus(grpc::CallbackServerContext* context,
                                       const node::v1::GetStatusRequest* request,
                                       node::v1::GetStatusReply* reply) override;

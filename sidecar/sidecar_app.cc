@@ -107,10 +107,13 @@ absl::StatusOr<std::unique_ptr<SidecarApp>> SidecarApp::Start(const SidecarConfi
   EAGLE_ASSIGN_OR_RETURN(
       parts.ops, observe::OpsServer::Start({.listen = config.metrics_listen}, parts.registry,
                                            [&parts] { return parts.missing.load(); }));
-  EAGLE_ASSIGN_OR_RETURN(parts.cache, blob::BlobCache::Open({.directory = config.cache_dir,
-                                                             .limit = config.cache.limit,
-                                                             .free_bytes = nullptr},
-                                                            parts.clock));
+  EAGLE_ASSIGN_OR_RETURN(parts.cache,
+                         blob::BlobCache::Open({.directory = config.cache_dir,
+                                                .limit = config.cache.limit,
+                                                .min_free = config.cache.min_free,
+                                                .min_free_percent = config.cache.min_free_percent,
+                                                .free_bytes = nullptr},
+                                               parts.clock));
   EAGLE_ASSIGN_OR_RETURN(parts.session, swarm::Session::Start(SessionOptionsOf(config)));
   parts.swarm = std::make_unique<SessionSwarm>(*parts.session, parts.cache->blobs_directory());
   parts.cache->SetEvictionHook(

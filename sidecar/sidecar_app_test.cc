@@ -38,6 +38,7 @@ struct NodeUnderTest {
     config.bittorrent.upload_limit = {};
     config.bittorrent.download_limit = {};
     config.cache.limit = base::GiB(1);
+    config.cache.min_free_percent = 0;
     config.metrics_listen = "127.0.0.1:0";
   }
   void Start() {

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <string_view>
 
 #include "lib/base/endpoint.h"
@@ -79,6 +80,28 @@ void ReadBitTorrent(config::Section& section, SidecarConfig::BitTorrent* bittorr
   }
 }
 
+// "20%", or a size.
+void ReadMinFree(config::Section& section, SidecarConfig::Cache* cache) {
+  if (!section.Has("min_free")) return;
+  std::string text;
+  section.String("min_free", &text);
+  cache->min_free = {};
+  cache->min_free_percent = 0;
+  const std::string_view number = std::string_view(text).substr(0, text.find('%'));
+  if (text.ends_with('%')) {
+    const auto [end, error] =
+        std::from_chars(number.begin(), number.end(), cache->min_free_percent);
+    if (error == std::errc() && end == number.end() && number.size() + 1 == text.size() &&
+        cache->min_free_percent >= 0 && cache->min_free_percent < 100) {
+      return;
+    }
+  } else if (const auto size = base::ByteSize::Parse(text); size.ok()) {
+    cache->min_free = *size;
+    return;
+  }
+  section.Problem("min_free", "must be a share of the file system, as 20%, or a size, as 10GiB");
+}
+
 void ReadP2p(config::Section& section, SidecarConfig::P2p* p2p) {
   section.Duration("stall_timeout", &p2p->stall_timeout);
   if (p2p->stall_timeout.count() <= 0) section.Problem("stall_timeout", "must be longer than 0");
@@ -97,6 +120,7 @@ absl::StatusOr<SidecarConfig> LoadConfig(const std::string& path) {
   root.Map("cache", [&](config::Section& section) {
     section.Size("limit", &config.cache.limit);
     if (config.cache.limit.bytes <= 0) section.Problem("limit", "must be more than 0");
+    ReadMinFree(section, &config.cache);
   });
   root.Map("p2p", [&](config::Section& section) { ReadP2p(section, &config.p2p); });
   root.Map("metrics", [&](config::Section& section) {

@@ -21,6 +21,9 @@ struct SidecarConfig {
   };
   struct Cache {
     base::ByteSize limit = base::GiB(100);
+    /// The second of these is in hundredths of the file system; one of them is 0.
+    base::ByteSize min_free{};
+    int min_free_percent = 20;
   };
   struct P2p {
     std::chrono::milliseconds stall_timeout{5000};

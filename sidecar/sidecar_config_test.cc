@@ -37,10 +37,26 @@ void ExpectDefaults(const SidecarConfig& config) {
   EXPECT_EQ(config.bittorrent.download_limit, defaults.bittorrent.download_limit);
   EXPECT_EQ(config.bittorrent.peer_cidrs, defaults.bittorrent.peer_cidrs);
   EXPECT_EQ(config.cache.limit, defaults.cache.limit);
+  EXPECT_EQ(config.cache.min_free, defaults.cache.min_free);
+  EXPECT_EQ(config.cache.min_free_percent, defaults.cache.min_free_percent);
   EXPECT_EQ(config.p2p.stall_timeout, defaults.p2p.stall_timeout);
   EXPECT_EQ(config.p2p.max_transfers, defaults.p2p.max_transfers);
   EXPECT_EQ(config.metrics_listen, defaults.metrics_listen);
   EXPECT_EQ(config.log_level, defaults.log_level);
+}
+
+TEST(SidecarConfig, MinFreeIsAShareOrASize) {
+  const auto min_free = [](const std::string& value) {
+    return Load(kAddresses + ("cache: {min_free: " + value + "}\n"));
+  };
+  EXPECT_EQ(min_free("5%")->cache.min_free_percent, 5);
+  EXPECT_EQ(min_free("5%")->cache.min_free.bytes, 0);
+  EXPECT_EQ(min_free("2GiB")->cache.min_free, base::GiB(2));
+  EXPECT_EQ(min_free("2GiB")->cache.min_free_percent, 0);
+  EXPECT_EQ(min_free("0%")->cache.min_free_percent, 0);
+  for (const char* wrong : {"100%", "-1%", "%", "5%%", "5 %", "a%", "five", "\"\""}) {
+    EXPECT_FALSE(min_free(wrong).ok()) << wrong;
+  }
 }
 
 TEST(SidecarConfig, TheExampleNamesEverySettingWithItsDefault) {
@@ -55,8 +71,8 @@ TEST(SidecarConfig, TheExampleNamesEverySettingWithItsDefault) {
   ASSERT_TRUE(text.ok());
   for (const char* key :
        {"listen", "cache_dir", "seeders", "trackers", "bittorrent", "listen_address", "port",
-        "upload_limit", "download_limit", "peer_cidrs", "cache", "limit", "p2p", "stall_timeout",
-        "max_transfers", "metrics", "log_level"}) {
+        "upload_limit", "download_limit", "peer_cidrs", "cache", "limit", "min_free", "p2p",
+        "stall_timeout", "max_transfers", "metrics", "log_level"}) {
     EXPECT_THAT(*text, ::testing::ContainsRegex("(^|\n) *" + std::string(key) + ":"));
   }
 }

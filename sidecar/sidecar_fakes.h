@@ -90,6 +90,8 @@ class FakeMetainfoClient final : public MetainfoClient {
     return call;
   }
 
+  [[nodiscard]] bool Reachable(std::size_t) override { return connects; }
+
   [[nodiscard]] FakeCall& last() { return *calls.back(); }
 
   std::vector<std::shared_ptr<FakeCall>> calls;

@@ -76,7 +76,7 @@ class SidecarProcess : public ::testing::Test {
         "\"]\ntrackers: []\n"
         "bittorrent: {listen_address: 127.0.0.31, port: " +
         std::to_string(probe.local_endpoint().port()) + ", download_limit: " + download_limit +
-        "}\ncache: {limit: 1GiB}\nmetrics: {listen: \"127.0.0.31:0\"}\n";
+        "}\ncache: {limit: 1GiB, min_free: 0%}\nmetrics: {listen: \"127.0.0.31:0\"}\n";
     EXPECT_TRUE(base::WriteFileAtomic(path, text).ok());
     return path;
   }

@@ -86,16 +86,20 @@ class Image:
 
 @dataclasses.dataclass(frozen=True)
 class SeededLayer:
-    """Incompressible bytes that are a function of the seed."""
+    """Incompressible bytes that are a function of the seed, and `padding` bytes that compress to
+    nearly nothing: quick to move, slow to unpack."""
 
     name: str
     size: int
     compression: str = "gzip"
     busybox: bool = False
+    padding: int = 0
 
     def write(self, tar, files):
         data = random.Random(f"{self.name}/{self.size}").randbytes(self.size)
         _add_bytes(tar, f"opt/{self.name}.bin", data)
+        if self.padding:
+            _add_bytes(tar, f"opt/{self.name}.pad", data[:4096] * (self.padding // 4096))
 
 
 @dataclasses.dataclass(frozen=True)

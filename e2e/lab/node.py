@@ -56,7 +56,7 @@ class Node:
             "trackers": services.trackers,
             "bittorrent": {"port": SIDECAR_BITTORRENT_PORT, "upload_limit": rate,
                            "download_limit": rate},
-            "cache": {"limit": "20GiB"},
+            "cache": {"limit": "20GiB", "min_free": "0%"},
             "metrics": {"listen": f"0.0.0.0:{SIDECAR_METRICS_PORT}"},
         }, overrides))
         self.sidecar_url = f"http://{self.host.address}:{SIDECAR_METRICS_PORT}"

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import time
@@ -115,6 +116,27 @@ class Process:
         self._killed = True
         self._signal_group(signal.SIGKILL)
         self._child.wait()
+
+    def crash(self):
+        """kill -9 of the program alone: what it had started lives on, if it can."""
+        self._killed = True
+        self._child.kill()
+        self._child.wait()
+
+    def rss_bytes(self):
+        """Memory that it holds now."""
+        text = pathlib.Path(f"/proc/{self.pid}/status").read_text()
+        return 1024 * int(re.search(r"VmRSS:\s+(\d+)", text)[1])
+
+    def open_files(self):
+        """What its descriptors refer to, as readlink(2) tells it."""
+        found = []
+        for entry in pathlib.Path(f"/proc/{self.pid}/fd").iterdir():
+            try:
+                found.append(os.readlink(entry))
+            except OSError:
+                continue  # Closed meanwhile.
+        return found
 
     def freeze(self):
         """The program hangs: alive, and silent."""

@@ -11,8 +11,8 @@ NEEDS_LAB = True
 
 class CrashTest(LabCase):
     def start_slow_pull(self, via):
-        """A pull that takes about three seconds, once a third of it is there."""
-        self.image = image.small_image(case.options.images, "crash", layer_size=5 * image.MIB)
+        """A pull that takes about five seconds, once a third of it is there."""
+        self.image = image.small_image(case.options.images, "crash", layer_size=10 * image.MIB)
         node, = self.start_lab(link={"download_mbit": 50})
         pull = node.start_pull(self.ref, via=via)
         wait_until(lambda: node.received_bytes() > self.image.layer_bytes / 3, "the first third")
@@ -25,10 +25,14 @@ class CrashTest(LabCase):
 
     def check_sidecar(self, via):
         node, pull = self.start_slow_pull(via)
+        wait_until(lambda: node.received_bytes() > self.image.layer_bytes * 0.6, "the greater part")
         node.sidecar.kill()
         node.sidecar.start()
         self.assertEqual(wait_pulls(pull), [])
         self.check_whole(node, via)
+        # The layers go on where they were, up to what came in the last second.
+        self.assert_no_layer_gets_by(node)
+        self.assertLess(node.received_bytes(), 0.75 * self.image.layer_bytes)
 
     def test_sidecar_killed_during_ctr_pull(self):
         self.check_sidecar("ctr")
@@ -58,6 +62,29 @@ class CrashTest(LabCase):
 
     def test_plugin_killed_during_cri_pull(self):
         self.check_plugin("cri")
+
+    def check_cancelled(self, via):
+        node, pull = self.start_slow_pull(via)
+        wait_until(lambda: node.received_bytes() > self.image.layer_bytes / 2, "half of it")
+        pull.kill()
+        # Nobody waits, and after a few seconds nothing moves any more.
+        wait_until(lambda: node.plugin_metrics().sum("eagle_plugin_waiting_layers") == 0,
+                   "the plugin to let go")
+        wait_until(lambda: node.sidecar_metrics().sum("eagle_sidecar_transfers",
+                                                      state="active") == 0, "the transfers to end")
+        self.assertLess(node.received_bytes(), 1.1 * self.image.layer_bytes)
+        node.pull(self.ref, via=via)
+        self.check_whole(node, via)
+        self.assert_no_layer_gets_by(node)
+        self.assert_each_layer_left_registry_once()
+        # The end of a download may ask two peers for the same block.
+        self.assertLess(node.received_bytes(), 1.25 * self.image.layer_bytes)
+
+    def test_cancelled_ctr_pull_is_resumed(self):
+        self.check_cancelled("ctr")
+
+    def test_cancelled_cri_pull_is_resumed(self):
+        self.check_cancelled("cri")
 
     def test_restarted_sidecar_seeds_what_it_had(self):
         first, second = self.start_lab(nodes=2)

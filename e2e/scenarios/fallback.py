@@ -75,13 +75,8 @@ class FallbackTest(LabCase):
             self.assertEqual(node.p2p_bytes() + sum(get.body_bytes for get in gets),
                              self.image.layer_bytes)
 
-    def test_parts_that_come_back_are_used_again(self):
-        node, = self.start_lab()
-        node.sidecar.kill()
-        node.pull(self.ref, seconds=QUICK_SECONDS)
-        node.remove(self.ref)
-        node.sidecar.start()
-        node.wait_ready()
+    def check_used_again(self, node):
+        """Pulls the image again and again without a pause, until nothing is from the registry."""
 
         def pull_without_registry():
             before = len(self.layer_gets(node))
@@ -91,7 +86,22 @@ class FallbackTest(LabCase):
             node.remove(self.ref)
             return False
 
-        # To the plugin, pulls of one image within two seconds are one pull, and that one had its
-        # trouble.
-        wait_until(pull_without_registry, "a pull through the sidecar", seconds=30, interval=2.5)
+        node.remove(self.ref)
+        wait_until(pull_without_registry, "a pull through the sidecar", seconds=30)
         self.assert_whole(node)
+
+    def test_sidecar_that_comes_back_is_used_again(self):
+        node, = self.start_lab()
+        node.sidecar.kill()
+        node.pull(self.ref, seconds=QUICK_SECONDS)
+        node.sidecar.start()
+        node.wait_ready()
+        self.check_used_again(node)
+
+    def test_sidecar_that_wakes_up_is_used_again(self):
+        node, = self.start_lab()
+        node.sidecar.freeze()
+        self.addCleanup(node.sidecar.thaw)
+        node.pull(self.ref, seconds=QUICK_SECONDS)
+        node.sidecar.thaw()
+        self.check_used_again(node)

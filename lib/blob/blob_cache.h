@@ -36,7 +36,12 @@ struct BlobRecord {
 struct BlobCacheOptions {
   /// Files are `directory`/blobs/<hex>, the RocksDB index is `directory`/index.
   std::string directory;
+  /// Of the blobs that eviction would free: a file with a second name does not count.
   base::ByteSize limit;
+  /// What is to stay free on the file system, in bytes and in hundredths of it: unpinned blobs make
+  /// way for it, but none is refused because of it.
+  base::ByteSize min_free{};
+  int min_free_percent = 0;
   /// Bytes that the file system of `directory` has free, for tests; by default statvfs(3)'s.
   std::function<absl::StatusOr<std::int64_t>()> free_bytes;
 };
@@ -99,6 +104,10 @@ class BlobCache {
   /// still need is counted): RESOURCE_EXHAUSTED, and nothing was evicted. Waits while another
   /// thread reserves or evicts this digest.
   absl::StatusOr<Pin> Reserve(const base::Digest& digest, std::int64_t size_bytes);
+
+  /// Evicts what is beyond the limit or in the way of `min_free`; to be called when files may have
+  /// lost their second names, or others may have filled the file system.
+  absl::Status Trim();
 
   /// Pins a blob that is there; NOT_FOUND otherwise.
   absl::StatusOr<Pin> Acquire(const base::Digest& digest);

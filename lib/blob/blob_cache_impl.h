@@ -39,6 +39,13 @@ struct Victim {
   std::int64_t disk_bytes = 0;
 };
 
+/// What eviction can do for a need, and what it can not.
+struct Choice {
+  std::vector<Victim> victims;
+  std::int64_t over_limit = 0;  // still, when they are gone; 0 or less is none
+  std::int64_t over_disk = 0;
+};
+
 absl::Status NoSuchBlob(const base::Digest& digest);
 
 struct BlobCache::Impl {
@@ -79,6 +86,8 @@ struct BlobCache::Impl {
   BlobRecord RecordOf(const base::Digest& digest, const Entry& entry) const;
 
   std::int64_t UnwrittenBytes() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+  std::int64_t SharedBytes() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+  absl::StatusOr<Choice> Choose(std::int64_t size_bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
   absl::StatusOr<std::vector<Victim>> ChooseVictims(std::int64_t size_bytes)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
   void MarkLeaving(const std::vector<Victim>& victims) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);

@@ -91,11 +91,8 @@ absl::Status BlobCache::Impl::Load() {
   {
     const absl::MutexLock held(&mutex);
     for (const BlobIndex::Entry& entry : kept) Insert(entry);
-    std::int64_t excess = bytes - options.limit.bytes;
-    for (auto it = order.rbegin(); it != order.rend() && excess > 0; ++it) {
-      beyond_limit.push_back({*it, 0});
-      excess -= entries.at(*it).state.size_bytes;
-    }
+    EAGLE_ASSIGN_OR_RETURN(Choice choice, Choose(0));
+    beyond_limit = std::move(choice.victims);
     MarkLeaving(beyond_limit);
   }
   return Evict(beyond_limit);

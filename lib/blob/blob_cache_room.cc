@@ -41,42 +41,62 @@ std::int64_t BlobCache::Impl::UnwrittenBytes() {
   return unwritten;
 }
 
+// Of complete blobs whose file somebody else has a name for: their end would free nothing.
+std::int64_t BlobCache::Impl::SharedBytes() {
+  std::int64_t shared = 0;
+  for (const auto& [digest, entry] : entries) {
+    if (!entry.state.complete || entry.leaving) continue;
+    const auto facts = StatBlobFile(PathOf(digest));
+    if (facts && facts->links > 1) shared += entry.state.size_bytes;
+  }
+  return shared;
+}
+
+absl::StatusOr<Choice> BlobCache::Impl::Choose(std::int64_t size_bytes) {
+  EAGLE_ASSIGN_OR_RETURN(const FileSystemSpace space, Space(blobs));
+  EAGLE_ASSIGN_OR_RETURN(const std::int64_t free,
+                         options.free_bytes ? options.free_bytes() : space.free_bytes);
+  Choice choice;
+  choice.over_limit = bytes - SharedBytes() + size_bytes - options.limit.bytes;
+  choice.over_disk = size_bytes + UnwrittenBytes() - free - freeing_bytes;
+  const std::int64_t min_free =
+      std::max(options.min_free.bytes, space.total_bytes / 100 * options.min_free_percent);
+  for (auto it = order.rbegin(); it != order.rend(); ++it) {
+    if (choice.over_limit <= 0 && choice.over_disk + min_free <= 0) break;
+    const Entry& entry = entries.at(*it);
+    if (!entry.visible() || entry.pins > 0) continue;
+    const auto facts = StatBlobFile(PathOf(*it));
+    if (facts && facts->links > 1) continue;
+    const std::int64_t freed = facts ? facts->disk_bytes : 0;
+    // A partial blob also gives its promise back.
+    const std::int64_t promised =
+        entry.state.complete ? 0 : std::max<std::int64_t>(0, entry.state.size_bytes - freed);
+    if (choice.over_limit <= 0 && freed + promised == 0) continue;
+    choice.victims.push_back({*it, freed});
+    choice.over_limit -= entry.state.size_bytes;
+    choice.over_disk -= freed + promised;
+  }
+  return choice;
+}
+
 absl::StatusOr<std::vector<Victim>> BlobCache::Impl::ChooseVictims(std::int64_t size_bytes) {
   if (size_bytes > options.limit.bytes) {
     return absl::ResourceExhaustedError(
         fmt::format("{} bytes are more than the whole cache may hold ({}); raise its limit",
                     size_bytes, options.limit.str()));
   }
-  EAGLE_ASSIGN_OR_RETURN(const std::int64_t free,
-                         options.free_bytes ? options.free_bytes() : FreeBytes(blobs));
-  std::int64_t over_limit = bytes + size_bytes - options.limit.bytes;
-  std::int64_t over_disk = size_bytes + UnwrittenBytes() - free - freeing_bytes;
-  std::vector<Victim> victims;
-  for (auto it = order.rbegin(); it != order.rend() && (over_limit > 0 || over_disk > 0); ++it) {
-    const Entry& entry = entries.at(*it);
-    if (!entry.visible() || entry.pins > 0) continue;
-    const auto facts = StatBlobFile(PathOf(*it));
-    const std::int64_t written = facts ? facts->disk_bytes : 0;
-    // A file with a second name stays on the disk.
-    const std::int64_t freed = facts && facts->links == 1 ? written : 0;
-    // A partial blob also gives its promise back.
-    const std::int64_t promised =
-        entry.state.complete ? 0 : std::max<std::int64_t>(0, entry.state.size_bytes - written);
-    if (over_limit <= 0 && freed + promised == 0) continue;
-    victims.push_back({*it, freed});
-    over_limit -= entry.state.size_bytes;
-    over_disk -= freed + promised;
-  }
-  if (over_limit > 0) {
+  EAGLE_ASSIGN_OR_RETURN(Choice choice, Choose(size_bytes));
+  if (choice.over_limit > 0) {
     return absl::ResourceExhaustedError(
         fmt::format("no room for {} bytes: the blobs in use fill the cache's limit of {}",
                     size_bytes, options.limit.str()));
   }
-  if (over_disk > 0) {
-    return absl::ResourceExhaustedError(fmt::format(
-        "no room for {} bytes: the file system of {} has {} bytes free", size_bytes, blobs, free));
+  if (choice.over_disk > 0) {
+    return absl::ResourceExhaustedError(
+        fmt::format("no room for {} bytes: the file system of {} lacks {}; free some space there",
+                    size_bytes, blobs, choice.over_disk));
   }
-  return victims;
+  return std::move(choice.victims);
 }
 
 void BlobCache::Impl::MarkLeaving(const std::vector<Victim>& victims) {
@@ -176,6 +196,17 @@ absl::StatusOr<BlobCache::Pin> BlobCache::Reserve(const base::Digest& digest,
   }
   EAGLE_RETURN_IF_ERROR(impl_->Fill(digest, victims));
   return Pin(this, digest, id);
+}
+
+absl::Status BlobCache::Trim() {
+  std::vector<Victim> victims;
+  {
+    const absl::MutexLock held(&impl_->mutex);
+    EAGLE_ASSIGN_OR_RETURN(Choice choice, impl_->Choose(0));
+    victims = std::move(choice.victims);
+    impl_->MarkLeaving(victims);
+  }
+  return impl_->Evict(victims);
 }
 
 absl::StatusOr<BlobCache::Pin> BlobCache::Acquire(const base::Digest& digest) {

@@ -122,6 +122,51 @@ TEST_F(BlobCacheTest, EvictsForTheFileSystemWhatGivesItSpace) {
   EXPECT_FALSE(Knows(alone));
 }
 
+TEST_F(BlobCacheTest, AFileWithASecondNameDoesNotCountAndStays) {
+  const base::Digest linked = Add("linked", 200);
+  const std::string second = dir_.path() + "/second";
+  ASSERT_EQ(::link(PathOf(linked).c_str(), second.c_str()), 0);
+  const base::Digest one = Add("one");
+  const base::Digest two = Add("two");
+  EXPECT_TRUE(Knows(linked));
+  ASSERT_TRUE(cache_->Trim().ok());
+  EXPECT_EQ(cache_->List().size(), 3u);
+  // Once the second name is gone, 400 bytes are more than the limit of 300.
+  ASSERT_EQ(::unlink(second.c_str()), 0);
+  ASSERT_TRUE(cache_->Trim().ok());
+  EXPECT_FALSE(Knows(linked));
+  EXPECT_FALSE(FileExists(linked));
+  EXPECT_TRUE(Knows(one));
+  EXPECT_TRUE(Knows(two));
+}
+
+TEST_F(BlobCacheTest, TrimMakesWayForMinFree) {
+  limit_ = base::MiB(1);
+  min_free_ = {10'000};
+  free_bytes_ = 20'000;
+  Open();
+  const base::Digest oldest = Add("oldest", 8192);
+  const base::Digest linked = Add("linked", 8192);
+  ASSERT_EQ(::link(PathOf(linked).c_str(), (dir_.path() + "/second").c_str()), 0);
+  const base::Digest middle = Add("middle", 8192);
+  auto pinned = cache_->Reserve(DigestOf("pinned", 100), 100);
+  const base::Digest newest = Add("newest", 8192);
+  std::vector<base::Digest> told;
+  cache_->SetEvictionHook([&](const base::Digest& digest) { told.push_back(digest); });
+  ASSERT_TRUE(cache_->Trim().ok());
+  EXPECT_EQ(told.size(), 0u);
+  free_bytes_ = 0;
+  ASSERT_TRUE(cache_->Trim().ok());
+  EXPECT_EQ(told, (std::vector<base::Digest>{oldest, middle}));
+  EXPECT_TRUE(Knows(linked));
+  EXPECT_TRUE(Knows(newest));
+  // Less than that is free whatever goes: what there is room for is not refused.
+  free_bytes_ = 5000;
+  EXPECT_TRUE(cache_->Reserve(DigestOf("new", 1000), 1000).ok());
+  EXPECT_FALSE(Knows(newest));
+  EXPECT_TRUE(Knows(DigestOf("pinned", 100)));
+}
+
 TEST_F(BlobCacheTest, CountsWhatPartialBlobsWillStillNeed) {
   limit_ = base::MiB(1);
   Open();

@@ -36,6 +36,7 @@ class BlobCacheTest : public ::testing::Test {
     BlobCacheOptions options;
     options.directory = directory();
     options.limit = limit_;
+    options.min_free = min_free_;
     options.free_bytes = [this]() -> absl::StatusOr<std::int64_t> { return free_bytes_; };
     auto cache = BlobCache::Open(options, clock_);
     ASSERT_TRUE(cache.ok()) << cache.status();
@@ -77,6 +78,7 @@ class BlobCacheTest : public ::testing::Test {
   testing::TempDir dir_;
   testing::FakeClock clock_;
   base::ByteSize limit_{300};
+  base::ByteSize min_free_{};
   std::int64_t free_bytes_ = std::int64_t{1} << 40;
   std::unique_ptr<BlobCache> cache_;
 };

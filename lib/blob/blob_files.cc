@@ -66,12 +66,13 @@ absl::Status UnlinkBlobFile(const std::string& path) {
   return base::ErrnoError(errno, fmt::format("unlink {}", path));
 }
 
-absl::StatusOr<std::int64_t> FreeBytes(const std::string& directory) {
+absl::StatusOr<FileSystemSpace> Space(const std::string& directory) {
   struct statvfs info {};
   if (::statvfs(directory.c_str(), &info) != 0) {
     return base::ErrnoError(errno, fmt::format("statvfs {}", directory));
   }
-  return static_cast<std::int64_t>(info.f_bavail * info.f_frsize);
+  return FileSystemSpace{.total_bytes = static_cast<std::int64_t>(info.f_blocks * info.f_frsize),
+                         .free_bytes = static_cast<std::int64_t>(info.f_bavail * info.f_frsize)};
 }
 
 }  // namespace eagle::blob

@@ -32,7 +32,13 @@ absl::StatusOr<base::Digest> HashBlobFile(const std::string& path);
 /// unlink(2); a missing file is no error.
 absl::Status UnlinkBlobFile(const std::string& path);
 
-/// What statvfs(3) has for unprivileged users.
-absl::StatusOr<std::int64_t> FreeBytes(const std::string& directory);
+struct FileSystemSpace {
+  std::int64_t total_bytes = 0;
+  /// For unprivileged users.
+  std::int64_t free_bytes = 0;
+};
+
+/// As statvfs(3) tells it.
+absl::StatusOr<FileSystemSpace> Space(const std::string& directory);
 
 }  // namespace eagle::blob

@@ -117,6 +117,7 @@ grpc::Status FakeSidecar::Fetch(grpc::ServerContext* context, const api::FetchRe
     fetched_.push_back(request->layer());
     play = play_;
   }
+  writer->SendInitialMetadata();
   Transfer transfer(context, writer);
   play(request->layer(), transfer);
   return grpc::Status::OK;

@@ -6,10 +6,15 @@ namespace eagle::plugin::testing {
 
 Pulled PullLayer(Node& node, const TestImage& image, std::size_t i,
                  const std::string& containerd_namespace) {
+  return PullLayer(node.client(), image, i, containerd_namespace);
+}
+
+Pulled PullLayer(ContentClient& client, const TestImage& image, std::size_t i,
+                 const std::string& containerd_namespace) {
   Pulled pulled;
   const std::int64_t size = image.size(i);
   const std::string digest = image.layer(i).str();
-  auto write = node.client().OpenWrite(Node::LayerRef(image.layer(i), containerd_namespace));
+  auto write = client.OpenWrite(Node::LayerRef(image.layer(i), containerd_namespace));
   const auto first = write->Stat(size);
   const auto start = std::chrono::steady_clock::now();
   const auto second = write->Stat();

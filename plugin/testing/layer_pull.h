@@ -20,6 +20,8 @@ struct Pulled {
 
 /// STAT, STAT, and then COMMIT or what the registry would have sent. Checks that the second answer
 /// is either the whole layer or the first answer again.
+Pulled PullLayer(ContentClient& client, const TestImage& image, std::size_t i,
+                 const std::string& containerd_namespace = "k8s.io");
 Pulled PullLayer(Node& node, const TestImage& image, std::size_t i,
                  const std::string& containerd_namespace = "k8s.io");
 
