@@ -96,6 +96,10 @@ void CheckInstallation(const Patient& patient, Report* report) {
 void CheckPlugin(const Patient& patient, Report* report) {
   const std::string path = UnixPath(patient.plugin.listen);
   if (!CheckSocketFile(patient, path, report)) return;
+  if (::geteuid() != 0) {
+    report->Warn("plugin-socket", path + " answers root only", "run eaglectl doctor as root");
+    return;
+  }
   const auto stub =
       eagle::plugin::v1::Admin::NewStub(rpc::MakeChannel("unix:" + patient.host.At(path)));
   grpc::ClientContext context;

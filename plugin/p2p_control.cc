@@ -77,6 +77,10 @@ P2pControl::P2pControl(const PluginConfig& config)
   state_.has_cache = !config.cache_dir.empty();
   state_.config = config.p2p;
   state_.log_level = config.log_level;
+  if (state_.off) {
+    observe::Warn("p2p_switched_off", "since", state_.off->since, "reason", state_.off->reason,
+                  "remedy", "eaglectl p2p on");
+  }
 }
 
 P2pControl::State P2pControl::state() const {
