@@ -74,7 +74,10 @@ class ListStream final : public grpc::ServerWriteReactor<api::ListContentRespons
 class ReadStream final : public grpc::ServerWriteReactor<api::ReadContentResponse> {
  public:
   ReadStream(const ContentParts& parts, const api::ReadContentRequest& request)
-      : parts_(parts), at_(std::max<std::int64_t>(request.offset(), 0)), size_(request.size()) {
+      : parts_(parts),
+        start_(std::max<std::int64_t>(request.offset(), 0)),
+        at_(start_),
+        size_(request.size()) {
     Open(BlobName::Parse(request.digest()));
   }
 
@@ -126,7 +129,8 @@ class ReadStream final : public grpc::ServerWriteReactor<api::ReadContentRespons
 
   void Send() {
     const auto size = static_cast<std::int64_t>(message_.data().size());
-    message_.set_offset(at_);
+    // From where the read began, as containerd's server counts.
+    message_.set_offset(at_ - start_);
     at_ += size;
     left_ -= size;
     if (left_ > 0) return StartWrite(&message_);
@@ -141,6 +145,7 @@ class ReadStream final : public grpc::ServerWriteReactor<api::ReadContentRespons
 
   const ContentParts& parts_;
   std::shared_ptr<const OpenBlob> blob_;
+  const std::int64_t start_;
   std::int64_t at_;
   const std::int64_t size_;
   std::int64_t left_ = 0;

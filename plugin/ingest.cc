@@ -187,19 +187,16 @@ absl::StatusOr<AdoptKind> Ingest::Adopt(const VerifiedFile& file,
   return kind;
 }
 
-absl::Status Ingest::Commit(std::int64_t size_bytes, const std::optional<BlobName>& expected) {
+absl::Status Ingest::Commit(std::int64_t size_bytes, const std::string& expected) {
   if (size_bytes > 0 && size_bytes != offset_) {
-    const absl::Status status = absl::FailedPreconditionError(
+    return absl::FailedPreconditionError(
         fmt::format("unexpected commit size {}, expected {}", offset_, size_bytes));
-    if (offset_ > size_bytes) (void)Remove();
-    return status;
   }
   EAGLE_RETURN_IF_ERROR(HashExisting(kNeverCancelled));
   const BlobName name(*digest());
-  if (expected && *expected != name) {
-    (void)Remove();
+  if (!expected.empty() && expected != name.str()) {
     return absl::FailedPreconditionError(
-        fmt::format("unexpected commit digest {}, expected {}", name.str(), expected->str()));
+        fmt::format("unexpected commit digest {}, expected {}", name.str(), expected));
   }
   const absl::Status status = Publish(name);
   if (status.ok() || absl::IsAlreadyExists(status)) (void)Remove();

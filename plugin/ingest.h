@@ -55,10 +55,10 @@ class Ingest {
   /// Makes `file` the whole content, durable. Only at offset 0. On failure nothing has changed.
   absl::StatusOr<AdoptKind> Adopt(const VerifiedFile& file, const std::atomic<bool>& cancelled);
 
-  /// Turns the ingest into a blob. FAILED_PRECONDITION when `size_bytes` (if > 0) or `expected`
-  /// does not fit: bytes that can never become right are removed then. ALREADY_EXISTS when the blob
-  /// is there: the ingest is removed too.
-  absl::Status Commit(std::int64_t size_bytes, const std::optional<BlobName>& expected);
+  /// Turns the ingest into a blob. FAILED_PRECONDITION when `size_bytes` (if > 0) or `expected` (if
+  /// not "") does not fit: the bytes stay, as in the built-in store. ALREADY_EXISTS when the blob
+  /// is there: the ingest is removed then.
+  absl::Status Commit(std::int64_t size_bytes, const std::string& expected);
 
   absl::Status Remove();
 

@@ -118,13 +118,20 @@ absl::Status IngestStore::Create(const std::string& folder, const std::string& r
 }
 
 absl::StatusOr<std::unique_ptr<Ingest>> IngestStore::OpenIngest(const std::string& ref,
-                                                                std::int64_t total_bytes) {
+                                                                std::int64_t total_bytes,
+                                                                const std::string& expected) {
   if (ref.size() > kMaxRefBytes) {
     return absl::InvalidArgumentError(
         fmt::format("ref: {} bytes; at most {}", ref.size(), kMaxRefBytes));
   }
   auto lock = locks_.TryLock(ref);
   if (!lock) return absl::UnavailableError(fmt::format("ref {} locked: unavailable", ref));
+  if (!expected.empty()) {
+    EAGLE_ASSIGN_OR_RETURN(const BlobName name, BlobName::Parse(expected));
+    if (blobs_.Info(name).ok()) {
+      return absl::AlreadyExistsError(fmt::format("content {}: already exists", expected));
+    }
+  }
   std::unique_ptr<Ingest> ingest(new Ingest(*this, blobs_, *std::move(lock), ref));
   auto status = ReadStatus(ingest->folder_);
   const bool other_total =

@@ -32,9 +32,12 @@ class IngestStore {
   static absl::StatusOr<std::unique_ptr<IngestStore>> Open(ContentStore& blobs);
 
   /// Opens or resumes the ingest of `ref`; `total_bytes` 0 is unknown. UNAVAILABLE when another
-  /// stream has it. One that cannot be resumed, or had another total, starts afresh.
+  /// stream has it. One that cannot be resumed, or had another total, starts afresh. With an
+  /// `expected` digest (not "") ALREADY_EXISTS when the blob is there, which leaves an ingest
+  /// alone, and INVALID_ARGUMENT when it is none.
   absl::StatusOr<std::unique_ptr<Ingest>> OpenIngest(const std::string& ref,
-                                                     std::int64_t total_bytes);
+                                                     std::int64_t total_bytes,
+                                                     const std::string& expected);
 
   /// NOT_FOUND when there is none.
   [[nodiscard]] absl::StatusOr<IngestStatus> Status(const std::string& ref) const;
