@@ -9,10 +9,14 @@ TOOLS   := build/tools
 # Demo: number of nodes, and which containerd they run.
 NODES   ?= 3
 CONTAINERD ?= /usr/bin/containerd
+# Soak: a seed of its own each time; one that failed is printed, and runs again with SEED=N
+# SEQUENCES=1.
+SEED ?= $(shell date +%s)
+SEQUENCES ?= 10000
 
 SOURCES = $(shell git ls-files --cached --others --exclude-standard '*.cc' '*.h')
 
-.PHONY: help deps tools build test unit-test demo format format-check asan tsan tidy fuzz clean
+.PHONY: help deps tools build test unit-test soak demo format format-check asan tsan tidy fuzz clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
@@ -24,6 +28,7 @@ deps: ## Install the Debian packages that are missing
 
 tools: deps ## Build containerd 2.x for the tests, if Go is here
 	@packaging/install-containerd2.sh $(TOOLS) $(CONTAINERD2_VERSION)
+	@packaging/install-content-reference.sh $(TOOLS)
 
 $(BUILD)/CMakeCache.txt: | deps
 	cmake --preset $(PRESET)
@@ -36,6 +41,16 @@ test: build tools ## Unit, integration and end-to-end tests (root, for the last)
 
 unit-test: build ## Tests that need neither root nor a containerd
 	ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS) -LE e2e
+
+soak: build tools soak-differential ## The long variants of tests (root; hours)
+
+.PHONY: soak-differential
+soak-differential:
+	for version in 1.6 2.x; do \
+	  EAGLE_DIFFERENTIAL_SEED=$(SEED) EAGLE_DIFFERENTIAL_SEQUENCES=$(SEQUENCES) \
+	  python3 e2e/scenario.py --bin $(BUILD)/bin --out $(BUILD)/soak --containerd $$version \
+	    differential || exit 1; \
+	done
 
 demo: build ## One image on NODES=3 nodes at once; CONTAINERD=path for another containerd
 	python3 e2e/demo.py --bin $(BUILD)/bin --out build/demo --nodes $(NODES) \
