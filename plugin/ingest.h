@@ -49,7 +49,8 @@ class Ingest {
   absl::Status Append(std::string_view data);
   /// Back to nothing.
   absl::Status Truncate();
-  /// Makes the bytes so far durable.
+  /// Makes the bytes so far durable. An ingest for which that failed once is removed, and fails for
+  /// good.
   absl::Status Sync();
 
   /// Makes `file` the whole content, durable. Only at offset 0. On failure nothing has changed.
@@ -76,6 +77,7 @@ class Ingest {
 
   [[nodiscard]] std::string DataPath() const { return folder_ + "/data"; }
   [[nodiscard]] std::string NewDataPath() const { return folder_ + "/data.new"; }
+  [[nodiscard]] const StoreFiles& files() const;
   absl::Status OpenData();
   absl::StatusOr<base::UniqueFd> CreateNewData();
   absl::Status MakePrivate(std::int64_t keep_bytes);
@@ -97,6 +99,7 @@ class Ingest {
   // The data has other names than ours, or is otherwise not ours to write to.
   bool shared_ = false;
   bool dirty_ = true;
+  absl::Status unsyncable_;
 
   // Covers the first hashed_ bytes. adopted_, when set, is the digest of all without hashing.
   base::Sha256 hasher_;
