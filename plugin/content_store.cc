@@ -33,6 +33,11 @@ BlobInfo ToInfo(BlobName name, const struct stat& info) {
           .updated_at = ToTime(info.st_atim)};
 }
 
+std::int64_t ChangedAt(const struct stat& info) {
+  return std::chrono::nanoseconds(std::chrono::seconds(info.st_ctim.tv_sec)).count() +
+         info.st_ctim.tv_nsec;
+}
+
 absl::Status NotFound(const BlobName& name) {
   return absl::NotFoundError(fmt::format("content {}: not found", name.str()));
 }
@@ -109,7 +114,7 @@ absl::Status ContentStore::Delete(const BlobName& name) {
 }
 
 absl::StatusOr<std::shared_ptr<const OpenBlob>> ContentStore::OpenForRead(const BlobName& name) {
-  if (auto blob = open_blobs_.Find(name)) return blob;
+  if (auto blob = FindOpen(name)) return blob;
   const std::uint64_t generation = open_blobs_.generation();
   auto fd = base::OpenFile(PathOf(name), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   if (!fd.ok()) {
@@ -122,12 +127,19 @@ absl::StatusOr<std::shared_ptr<const OpenBlob>> ContentStore::OpenForRead(const 
   auto blob = std::make_shared<OpenBlob>();
   blob->fd = *std::move(fd);
   blob->size_bytes = info.st_size;
+  blob->changed_at_ns = ChangedAt(info);
   open_blobs_.Add(name, blob, generation);
   return blob;
 }
 
 std::shared_ptr<const OpenBlob> ContentStore::FindOpen(const BlobName& name) {
-  return open_blobs_.Find(name);
+  auto blob = open_blobs_.Find(name);
+  if (blob == nullptr) return nullptr;
+  // Somebody may have deleted, replaced or cut the file without us.
+  struct stat info {};
+  if (::fstat(blob->fd.get(), &info) == 0 && ChangedAt(info) == blob->changed_at_ns) return blob;
+  open_blobs_.Forget(name);
+  return nullptr;
 }
 
 absl::Status ContentStore::Publish(const std::string& file, const BlobName& name) {

@@ -44,7 +44,7 @@ class ContentStore {
 
   /// The blob for reading. NOT_FOUND when there is none.
   absl::StatusOr<std::shared_ptr<const OpenBlob>> OpenForRead(const BlobName& name);
-  /// The same if the blob is open already, else nullptr. Does not block.
+  /// The same if the blob is open already and unchanged since, else nullptr. Does not block.
   std::shared_ptr<const OpenBlob> FindOpen(const BlobName& name);
 
   /// Moves `file`, which is synced and on the store's file system, to its place and makes that

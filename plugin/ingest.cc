@@ -213,7 +213,7 @@ absl::Status Ingest::Publish(const BlobName& name) {
   const absl::Status status = blobs_.Publish(DataPath(), name);
   if (absl::IsNotFound(status)) {
     return absl::FailedPreconditionError(
-        fmt::format("ref {}: aborted while it was written; pull again", ref_));
+        fmt::format("ref {}: aborted while it was written; pull again", Excerpt(ref_)));
   }
   return status;
 }

@@ -124,7 +124,7 @@ absl::StatusOr<std::unique_ptr<Ingest>> IngestStore::OpenIngest(const std::strin
         fmt::format("ref: {} bytes; at most {}", ref.size(), kMaxRefBytes));
   }
   auto lock = locks_.TryLock(ref);
-  if (!lock) return absl::UnavailableError(fmt::format("ref {} locked: unavailable", ref));
+  if (!lock) return absl::UnavailableError(fmt::format("ref {} locked: unavailable", Excerpt(ref)));
   if (!expected.empty()) {
     EAGLE_ASSIGN_OR_RETURN(const BlobName name, BlobName::Parse(expected));
     if (blobs_.Info(name).ok()) {
@@ -150,7 +150,7 @@ absl::StatusOr<std::unique_ptr<Ingest>> IngestStore::OpenIngest(const std::strin
 absl::StatusOr<IngestStatus> IngestStore::Status(const std::string& ref) const {
   auto status = ReadStatus(FolderOf(ref));
   if (!status.ok() || status->ref != ref) {
-    return absl::NotFoundError(fmt::format("ingest ref {}: not found", ref));
+    return absl::NotFoundError(fmt::format("ingest ref {}: not found", Excerpt(ref)));
   }
   status->offset = std::max(status->offset, locks_.LiveOffset(ref));
   return status;
