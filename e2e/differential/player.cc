@@ -115,6 +115,7 @@ Outcome Player::Open(const Operation& operation, bool may_be_locked) {
     stream = std::make_unique<Stream>();
     stream->space = operation.space;
     stream->ref = operation.ref;
+    stream->may_be_shared = !operation.expected.empty();
     Prepare(&stream->context, operation.space);
     stream->rpc = content_->Write(&stream->context);
     Outcome outcome = Send(operation, operation.first, Message::kFirst);
@@ -188,7 +189,7 @@ void Player::CheckTimes(const Reply& reply, Stream* stream, Outcome* outcome) {
   const auto started = TimeUtil::TimestampToNanoseconds(reply.started_at());
   const auto updated = TimeUtil::TimestampToNanoseconds(reply.updated_at());
   if (started <= 0 || updated < started) outcome->implausible = "updated before it was started";
-  if (stream->started_at.value_or(started) != started) {
+  if (!stream->may_be_shared && stream->started_at.value_or(started) != started) {
     outcome->implausible = "started_at changes within one stream";
   }
   stream->started_at = started;
@@ -213,6 +214,7 @@ Outcome Player::Kill(const Operation& operation) {
 Outcome Player::KillInFlight(const Operation& operation) {
   auto& stream = streams_[static_cast<std::size_t>(operation.slot)];
   if (stream == nullptr) return {.skipped = true};
+  if (stream->may_be_shared) return Kill(operation);
   const Request request = MakeRequest(operation, Call::kWrite, stream->offset);
   const auto before = stream->offset;
   const auto after = before + static_cast<std::int64_t>(request.data().size());

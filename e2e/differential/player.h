@@ -65,6 +65,9 @@ class Player {
     std::unique_ptr<grpc::ClientReaderWriter<Request, Reply>> rpc;
     int space = 0;
     std::string ref;
+    /// It was told a digest: containerd may show it a blob of another namespace in place of an
+    /// ingest, and make one of its own, later, when there is data.
+    bool may_be_shared = false;
     std::int64_t offset = 0;
     std::optional<std::int64_t> started_at;
   };
