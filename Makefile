@@ -6,8 +6,6 @@ JOBS    ?= $(shell nproc)
 # Tests and demo: containerd 2.x is built from source, as Debian 12 has 1.6.
 CONTAINERD2_VERSION ?= 2.3.7
 TOOLS   := build/tools
-# Soak: rounds of the kill scenario.
-ROUNDS  ?= 200
 # Demo: number of nodes, and which containerd they run.
 NODES   ?= 3
 CONTAINERD ?= /usr/bin/containerd
@@ -17,9 +15,16 @@ RUNS    ?= 3
 # --realtime on a machine that does other things at the same time.
 BENCH_FLAGS ?=
 
+# Soak: how much, and from which seed. A sequence or layer that failed is printed, and runs again
+# with SEED=N SEQUENCES=1 or CASES=2.
+SEED      ?= $(shell date +%s)
+SEQUENCES ?= 10000
+CASES     ?= 10000
+ROUNDS    ?= 200
+
 SOURCES = $(shell git ls-files --cached --others --exclude-standard '*.cc' '*.h')
 
-.PHONY: help deps tools build test unit-test soak demo format format-check asan tsan tidy fuzz clean bench
+.PHONY: help deps tools build test unit-test soak soak-differential soak-kill soak-apply demo format format-check asan tsan tidy fuzz clean bench
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
@@ -31,6 +36,7 @@ deps: ## Install the Debian packages that are missing
 
 tools: deps ## Build containerd 2.x for the tests, if Go is here
 	@packaging/install-containerd2.sh $(TOOLS) $(CONTAINERD2_VERSION)
+	@packaging/install-content-reference.sh $(TOOLS)
 
 $(BUILD)/CMakeCache.txt: | deps
 	cmake --preset $(PRESET)
@@ -44,9 +50,22 @@ test: build tools ## Unit, integration and end-to-end tests (root, for the last)
 unit-test: build ## Tests that need neither root nor a containerd
 	ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS) -LE e2e
 
-soak: build tools ## Long variants of tests: 200 rounds of kill -9 on each containerd (ROUNDS=)
+soak: build tools soak-differential soak-kill soak-apply ## The long variants of tests (root; hours)
+
+soak-differential: build tools ## 10,000 sequences of calls against the built-in store (SEQUENCES=, SEED=)
 	for version in 1.6 2.x; do \
-	  EAGLE_KILL_ROUNDS=$(ROUNDS) python3 e2e/scenario.py --bin $(BUILD)/bin --out build/soak \
+	  EAGLE_DIFFERENTIAL_SEED=$(SEED) EAGLE_DIFFERENTIAL_SEQUENCES=$(SEQUENCES) \
+	  python3 e2e/scenario.py --bin $(BUILD)/bin --out $(BUILD)/soak --containerd $$version \
+	    differential || exit 1; \
+	done
+
+soak-apply: build tools ## 10,000 random layers against containerd's applier (CASES=, SEED=)
+	EAGLE_APPLY_CASES=$$(($(CASES) / 2)) EAGLE_APPLY_SEED=$(SEED) \
+	  $(BUILD)/plugin/apply/apply_differential_test
+
+soak-kill: build tools ## 200 rounds of kill -9 on each containerd (ROUNDS=)
+	for version in 1.6 2.x; do \
+	  EAGLE_KILL_ROUNDS=$(ROUNDS) python3 e2e/scenario.py --bin $(BUILD)/bin --out $(BUILD)/soak \
 	    --containerd $$version kill || exit 1; \
 	done
 

@@ -25,14 +25,15 @@ bool IsLowerHex(std::string_view text) {
                      [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
-// What of a bad digest goes into an error message: it may be long, and it must be valid UTF-8.
+}  // namespace
+
 std::string Excerpt(std::string_view text) {
+  constexpr std::size_t kShown = 200;
   std::string out;
-  for (char c : text.substr(0, 80)) out.push_back(c >= ' ' && c < 127 ? c : '?');
+  for (char c : text.substr(0, kShown)) out.push_back(c >= ' ' && c < 127 ? c : '?');
+  if (text.size() > kShown) out += "...";
   return out;
 }
-
-}  // namespace
 
 absl::StatusOr<BlobName> BlobName::Parse(std::string_view text) {
   const std::size_t colon = text.find(':');

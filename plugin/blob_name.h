@@ -11,6 +11,9 @@
 
 namespace eagle::plugin {
 
+/// What of a digest or ref that somebody sent goes into a message: it may be long, and anything.
+std::string Excerpt(std::string_view text);
+
 /// The digest that names a blob in the content store (OCI image spec, "Digests"): sha256, sha384 or
 /// sha512, which are what containerd registers. Eagle itself only ever makes sha256 blobs. Always
 /// valid once made, so its parts are safe as file names.

@@ -74,16 +74,17 @@ WriteSession::Request TakeRequest(api::WriteContentRequest* message) {
           .data = std::move(*message->mutable_data())};
 }
 
+// As in containerd, only the first part of a path counts for fields that are no maps.
 Filter::Fields FieldsOf(const BlobInfo& info) {
   return [&info](std::span<const std::string> path) -> std::optional<std::string> {
-    if (path.size() == 1 && path[0] == "digest") return info.name.str();
+    if (path[0] == "digest") return info.name.str();
     return std::nullopt;
   };
 }
 
 Filter::Fields FieldsOf(const IngestStatus& status) {
   return [&status](std::span<const std::string> path) -> std::optional<std::string> {
-    if (path.size() == 1 && path[0] == "ref") return status.ref;
+    if (path[0] == "ref") return status.ref;
     return std::nullopt;
   };
 }

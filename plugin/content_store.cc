@@ -4,10 +4,8 @@
 #include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <thread>
 #include <utility>
 
@@ -35,39 +33,46 @@ BlobInfo ToInfo(BlobName name, const struct stat& info) {
           .updated_at = ToTime(info.st_atim)};
 }
 
+std::int64_t ChangedAt(const struct stat& info) {
+  return std::chrono::nanoseconds(std::chrono::seconds(info.st_ctim.tv_sec)).count() +
+         info.st_ctim.tv_nsec;
+}
+
 absl::Status NotFound(const BlobName& name) {
   return absl::NotFoundError(fmt::format("content {}: not found", name.str()));
 }
 
-// Where RENAME_NOREPLACE is not supported, a hard link gives the same promise.
-int RenameNoReplace(const char* from, const char* to) {
-  if (::renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) return 0;
-  if (errno != EINVAL && errno != ENOSYS) return -1;
-  if (::link(from, to) != 0) return -1;
-  return ::unlink(from);
-}
-
 }  // namespace
 
-ContentStore::ContentStore(std::string root, base::UniqueFd root_lock)
-    : root_(std::move(root)), root_lock_(std::move(root_lock)), open_blobs_(kOpenBlobs) {}
+ContentStore::ContentStore(std::string root, std::unique_ptr<FileSystem> system)
+    : root_(std::move(root)), files_(std::move(system)), open_blobs_(kOpenBlobs) {}
 
-absl::StatusOr<std::unique_ptr<ContentStore>> ContentStore::Open(const std::string& root) {
-  EAGLE_RETURN_IF_ERROR(base::MakeDirectories(root + "/blobs/sha256"));
-  EAGLE_RETURN_IF_ERROR(base::MakeDirectories(root + "/ingest"));
-  EAGLE_ASSIGN_OR_RETURN(base::UniqueFd lock, base::OpenFile(root, O_RDONLY | O_DIRECTORY));
+absl::StatusOr<std::unique_ptr<ContentStore>> ContentStore::Open(
+    const std::string& root, std::unique_ptr<FileSystem> system) {
+  std::unique_ptr<ContentStore> store(new ContentStore(root, std::move(system)));
+  EAGLE_RETURN_IF_ERROR(store->files_.MakeFolders(root + "/blobs/sha256"));
+  EAGLE_RETURN_IF_ERROR(store->files_.MakeFolders(root + "/ingest"));
+  // Also those that an earlier start made and did not live to sync.
+  EAGLE_RETURN_IF_ERROR(store->files_.SyncFolder(root));
+  EAGLE_RETURN_IF_ERROR(store->files_.SyncFolder(root + "/blobs"));
+  EAGLE_RETURN_IF_ERROR(store->Lock());
+  return store;
+}
+
+absl::Status ContentStore::Lock() {
+  EAGLE_ASSIGN_OR_RETURN(root_lock_, base::OpenFile(root_, O_RDONLY | O_DIRECTORY));
   const auto give_up = std::chrono::steady_clock::now() + kLockPatience;
-  while (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+  while (::flock(root_lock_.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK && errno != EINTR) {
-      return base::ErrnoError(errno, fmt::format("lock {}", root));
+      return base::ErrnoError(errno, fmt::format("lock {}", root_));
     }
     if (std::chrono::steady_clock::now() > give_up) {
       return absl::UnavailableError(fmt::format(
-          "root: another process serves {}; stop it, or give this one a root of its own", root));
+          "root: another process serves {}; stop it, or give this one a root of its own", root_));
     }
     std::this_thread::sleep_for(kLockRetry);
   }
-  return std::unique_ptr<ContentStore>(new ContentStore(root, std::move(lock)));
+  return absl::OkStatus();
 }
 
 std::string ContentStore::PathOf(const BlobName& name) const {
@@ -103,17 +108,13 @@ absl::Status ContentStore::Walk(const std::function<bool(const BlobInfo&)>& visi
 }
 
 absl::Status ContentStore::Delete(const BlobName& name) {
-  const int result = ::unlink(PathOf(name).c_str());
-  const int error = errno;
+  const absl::Status status = files_.Remove(PathOf(name));
   open_blobs_.Forget(name);
-  if (result != 0 && error != ENOENT) {
-    return base::ErrnoError(error, fmt::format("delete content {}", name.str()));
-  }
-  return absl::OkStatus();
+  return status;
 }
 
 absl::StatusOr<std::shared_ptr<const OpenBlob>> ContentStore::OpenForRead(const BlobName& name) {
-  if (auto blob = open_blobs_.Find(name)) return blob;
+  if (auto blob = FindOpen(name)) return blob;
   const std::uint64_t generation = open_blobs_.generation();
   auto fd = base::OpenFile(PathOf(name), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   if (!fd.ok()) {
@@ -126,22 +127,31 @@ absl::StatusOr<std::shared_ptr<const OpenBlob>> ContentStore::OpenForRead(const 
   auto blob = std::make_shared<OpenBlob>();
   blob->fd = *std::move(fd);
   blob->size_bytes = info.st_size;
+  blob->changed_at_ns = ChangedAt(info);
   open_blobs_.Add(name, blob, generation);
   return blob;
 }
 
 std::shared_ptr<const OpenBlob> ContentStore::FindOpen(const BlobName& name) {
-  return open_blobs_.Find(name);
+  auto blob = open_blobs_.Find(name);
+  if (blob == nullptr) return nullptr;
+  // Somebody may have deleted, replaced or cut the file without us.
+  struct stat info {};
+  if (::fstat(blob->fd.get(), &info) == 0 && ChangedAt(info) == blob->changed_at_ns) return blob;
+  open_blobs_.Forget(name);
+  return nullptr;
 }
 
 absl::Status ContentStore::Publish(const std::string& file, const BlobName& name) {
-  if (RenameNoReplace(file.c_str(), PathOf(name).c_str()) != 0) {
-    if (errno == EEXIST) {
-      return absl::AlreadyExistsError(fmt::format("content {}: already exists", name.str()));
-    }
-    return base::ErrnoError(errno, fmt::format("commit content {}", name.str()));
+  const std::string path = PathOf(name);
+  if (absl::Status status = files_.RenameToNew(file, path); !status.ok()) {
+    if (!absl::IsAlreadyExists(status)) return status;
+    return absl::AlreadyExistsError(fmt::format("content {}: already exists", name.str()));
   }
-  return base::SyncDirectory(fmt::format("{}/blobs/{}", root_, name.algorithm()));
+  absl::Status synced = files_.SyncFolder(fmt::format("{}/blobs/{}", root_, name.algorithm()));
+  // Nobody has been told of it: a later commit must not find a blob that may not last.
+  if (!synced.ok()) (void)files_.RenameToNew(path, file);
+  return synced;
 }
 
 }  // namespace eagle::plugin

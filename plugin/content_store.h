@@ -10,6 +10,7 @@
 #include "lib/base/unique_fd.h"
 #include "plugin/blob_name.h"
 #include "plugin/open_blobs.h"
+#include "plugin/store_files.h"
 
 namespace eagle::plugin {
 
@@ -26,8 +27,10 @@ struct BlobInfo {
 class ContentStore {
  public:
   /// Makes the folders. Holds the root for this process: UNAVAILABLE when another one keeps it for
-  /// longer than a restart takes.
-  static absl::StatusOr<std::unique_ptr<ContentStore>> Open(const std::string& root);
+  /// longer than a restart takes. All changes to the disk go through `system`.
+  static absl::StatusOr<std::unique_ptr<ContentStore>> Open(
+      const std::string& root,
+      std::unique_ptr<FileSystem> system = std::make_unique<HostFileSystem>());
 
   /// NOT_FOUND when there is none.
   [[nodiscard]] absl::StatusOr<BlobInfo> Info(const BlobName& name) const;
@@ -41,21 +44,26 @@ class ContentStore {
 
   /// The blob for reading. NOT_FOUND when there is none.
   absl::StatusOr<std::shared_ptr<const OpenBlob>> OpenForRead(const BlobName& name);
-  /// The same if the blob is open already, else nullptr. Does not block.
+  /// The same if the blob is open already and unchanged since, else nullptr. Does not block.
   std::shared_ptr<const OpenBlob> FindOpen(const BlobName& name);
 
   /// Moves `file`, which is synced and on the store's file system, to its place and makes that
-  /// durable. ALREADY_EXISTS, and `file` stays, when the blob is there.
+  /// durable. ALREADY_EXISTS, and `file` stays, when the blob is there. On any other failure the
+  /// blob is not there, as far as the disk lets us.
   absl::Status Publish(const std::string& file, const BlobName& name);
 
   [[nodiscard]] const std::string& root() const { return root_; }
+  [[nodiscard]] const StoreFiles& files() const { return files_; }
   [[nodiscard]] std::string PathOf(const BlobName& name) const;
 
  private:
-  ContentStore(std::string root, base::UniqueFd root_lock);
+  ContentStore(std::string root, std::unique_ptr<FileSystem> system);
+
+  absl::Status Lock();
 
   const std::string root_;
-  const base::UniqueFd root_lock_;
+  const StoreFiles files_;
+  base::UniqueFd root_lock_;
   OpenBlobs open_blobs_;
 };
 

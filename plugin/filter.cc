@@ -32,7 +32,7 @@ struct Filter::Selector {
       case FilterOperator::kNotEqual:
         return value.value_or("") != condition.value;
       case FilterOperator::kMatches:
-        return RE2::PartialMatch(value.value_or(""), *regex);
+        return regex->ok() && RE2::PartialMatch(value.value_or(""), *regex);
     }
     return false;
   }
@@ -64,10 +64,6 @@ absl::StatusOr<Filter> Filter::Parse(const std::vector<std::string>& expressions
         RE2::Options options(RE2::Quiet);
         options.set_max_mem(kMaxRegexMemory);
         selector.regex = std::make_unique<RE2>(condition.value, options);
-        if (!selector.regex->ok()) {
-          return absl::InvalidArgumentError(
-              fmt::format("filters: regular expression: {}", selector.regex->error()));
-        }
       }
       selector.condition = std::move(condition);
     }

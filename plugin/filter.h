@@ -15,15 +15,17 @@ namespace eagle::plugin {
 ///   filter   = selector { "," selector }                   all must hold
 ///   selector = path [ ("==" | "!=" | "~=") value ]         a path alone: the field is present
 ///   path     = field { "." field }; a field may be "quoted"
-///   value    = characters but "," and space, or "quoted"; after "~=" also /quoted/ or |quoted|
-/// "~=" finds a regular expression (RE2 syntax) anywhere in the value. Thread-safe.
+///   value    = characters but "," and space, not beginning with . = ! ~ or a quote; or "quoted";
+///              after "~=" also /quoted/ or |quoted|, with the same escapes (Go's)
+/// "~=" finds a regular expression (RE2 syntax) anywhere in the value; one that is malformed or too
+/// large matches nothing, as in containerd. Thread-safe.
 class Filter {
  public:
   /// Value of the field at a path such as {"labels", "a.b/c"}; nullopt when there is none.
   using Fields = std::function<std::optional<std::string>(std::span<const std::string> path)>;
 
   /// Matches what any one of `expressions` matches; none, or an empty one, matches everything.
-  /// INVALID_ARGUMENT for bad syntax, a bad regular expression, or too much of either.
+  /// INVALID_ARGUMENT for bad syntax, and for more or longer expressions than anybody needs.
   static absl::StatusOr<Filter> Parse(const std::vector<std::string>& expressions);
 
   Filter(Filter&&) noexcept;

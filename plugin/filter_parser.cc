@@ -17,6 +17,14 @@ bool IsFieldCharacter(char c) {
   return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
+bool IsQuote(char c) {
+  return c == '"' || c == '/' || c == '|';
+}
+
+bool IsOperatorCharacter(char c) {
+  return c == '=' || c == '!' || c == '~';
+}
+
 // Everything printable, and whatever is not ASCII.
 bool IsValueCharacter(char c) {
   return c != ',' && (static_cast<unsigned char>(c) >= 128 || (c > ' ' && c < 127));
@@ -91,7 +99,9 @@ class Parser {
 
   absl::StatusOr<FilterOperator> Operator() {
     SkipSpace();
-    const std::string_view op = text_.substr(at_, 2);
+    std::size_t end = at_;
+    while (end < text_.size() && IsOperatorCharacter(text_[end])) ++end;
+    const std::string_view op = text_.substr(at_, end - at_);
     FilterOperator result;
     if (op == "==") {
       result = FilterOperator::kEqual;
@@ -109,20 +119,23 @@ class Parser {
   absl::StatusOr<std::string> Value(FilterOperator op) {
     SkipSpace();
     const char c = Peek();
-    if (c == '"' || (op == FilterOperator::kMatches && (c == '/' || c == '|'))) return Quoted();
+    if (IsQuote(c)) {
+      if (c == '"' || op == FilterOperator::kMatches) return Quoted();
+      return Problem("a quote for regular expressions; use \"...\"");
+    }
+    if (c == '.' || IsOperatorCharacter(c)) return Problem("expected a value");
     const std::size_t start = at_;
     while (!AtEnd() && IsValueCharacter(Peek())) ++at_;
     if (at_ == start) return Problem("expected a value");
     return std::string(text_.substr(start, at_ - start));
   }
 
-  // Between two of the character at hand. In "..." escapes are Go's; between the others only the
-  // delimiter itself can be escaped, so that a regular expression stays as it is.
+  // Between two of the character at hand, with Go's escapes.
   absl::StatusOr<std::string> Quoted() {
     const char quote = Peek();
     ++at_;
     std::string out;
-    while (!AtEnd() && Peek() != quote) {
+    while (!AtEnd() && Peek() != quote && Peek() != '\n') {
       if (Peek() != '\\') {
         out.push_back(Peek());
         ++at_;
@@ -130,24 +143,22 @@ class Parser {
       }
       ++at_;
       if (AtEnd()) break;
-      if (quote == '"') {
-        EAGLE_RETURN_IF_ERROR(Escape(&out));
-      } else {
-        if (Peek() != quote) out.push_back('\\');
-        out.push_back(Peek());
-        ++at_;
-      }
+      EAGLE_RETURN_IF_ERROR(Escape(quote, &out));
     }
-    if (AtEnd()) return Problem("unterminated quote");
+    if (Peek() != quote) return Problem("unterminated quote");
     ++at_;
     return out;
   }
 
-  absl::Status Escape(std::string* out) {
+  absl::Status Escape(char quote, std::string* out) {
     const char c = Peek();
     ++at_;
-    constexpr std::string_view kNames = "abfnrtv\\\"'";
-    constexpr std::string_view kValues = "\a\b\f\n\r\t\v\\\"'";
+    constexpr std::string_view kNames = "abfnrtv\\";
+    constexpr std::string_view kValues = "\a\b\f\n\r\t\v\\";
+    if (c == quote) {
+      out->push_back(c);
+      return absl::OkStatus();
+    }
     if (const std::size_t i = kNames.find(c); i != std::string_view::npos) {
       out->push_back(kValues[i]);
       return absl::OkStatus();

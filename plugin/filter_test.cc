@@ -47,10 +47,14 @@ TEST(Filter, ComparesFields) {
 TEST(Filter, FindsRegularExpressionsAnywhere) {
   const std::map<std::string, std::string> fields{{"ref", "k8s.io/1/layer-sha256:ab"}};
   EXPECT_TRUE(Matches({"ref~=layer-"}, fields));
-  EXPECT_TRUE(Matches({"ref~=/^k8s\\.io\\/1/"}, fields));
+  EXPECT_TRUE(Matches({"ref~=/^k8s[.]io\\/1/"}, fields));
   EXPECT_TRUE(Matches({"ref~=|ab$|"}, fields));
   EXPECT_TRUE(Matches({"ref~=\"a[b]$\""}, fields));
   EXPECT_FALSE(Matches({"ref~=^layer"}, fields));
+  // As in containerd.
+  EXPECT_FALSE(Matches({"ref~=*"}, fields));
+  EXPECT_FALSE(Matches({"ref~=\"(\""}, fields));
+  EXPECT_FALSE(Matches({"ref~=((((x{100}){100}){100}){100})"}, fields));
 }
 
 TEST(Filter, CommaIsAndAListIsOr) {
@@ -70,8 +74,10 @@ TEST(Filter, WalksPathsWithQuotedParts) {
 }
 
 TEST(Filter, RefusesBadSyntaxWithItsPlace) {
-  for (const char* bad : {"=", "a=", "a==", "a=b", "a==b c", "a==b,", ",", "a.", ".a", "\"a",
-                          "a~=/x", "a==\"\\q\"", "a==\"\\x1\"", "a~=(", "a<b", "a~=*", " "}) {
+  for (const char* bad :
+       {"=",  "a=",    "a==",    "a=b",   "a==b c",     "a==b,",       ",",
+        "a.", ".a",    "\"a",    "a~=/x", "a==\"\\q\"", "a==\"\\x1\"", "a<b",
+        " ",  "a===b", "a==/b/", "a==.b", "a~=/a\\.b/", "a==\"\\'\"",  "a==\"b\nc\""}) {
     const auto filter = Filter::Parse({bad});
     EXPECT_EQ(filter.status().code(), absl::StatusCode::kInvalidArgument) << bad;
     EXPECT_THAT(std::string(base::Message(filter.status())), HasSubstr("filters:")) << bad;
@@ -81,7 +87,6 @@ TEST(Filter, RefusesBadSyntaxWithItsPlace) {
 TEST(Filter, BoundsItsInput) {
   EXPECT_FALSE(Filter::Parse({std::string(1 << 20, 'a')}).ok());
   EXPECT_FALSE(Filter::Parse(std::vector<std::string>(1000, "a")).ok());
-  EXPECT_FALSE(Filter::Parse({"a~=((((x{100}){100}){100}){100})"}).ok());
 }
 
 }  // namespace

@@ -10,7 +10,6 @@
 #include <utility>
 
 #include "lib/base/file.h"
-#include "plugin/file_copy.h"
 #include "plugin/ingest_store.h"
 
 namespace eagle::plugin {
@@ -39,6 +38,10 @@ Ingest::Ingest(IngestStore& owner, ContentStore& blobs, IngestLocks::Lock lock, 
 
 Ingest::~Ingest() = default;
 
+const StoreFiles& Ingest::files() const {
+  return blobs_.files();
+}
+
 absl::Status Ingest::OpenData() {
   EAGLE_ASSIGN_OR_RETURN(data_, base::OpenFile(DataPath(), O_RDONLY | O_NOFOLLOW));
   struct stat info {};
@@ -49,7 +52,7 @@ absl::Status Ingest::OpenData() {
   // The hand-over takes the write permission away, which shows even after the other name is gone.
   shared_ = info.st_nlink > 1 || (info.st_mode & kWritable) == 0;
   if (!shared_) {
-    EAGLE_ASSIGN_OR_RETURN(data_, base::OpenFile(DataPath(), O_RDWR | O_NOFOLLOW));
+    EAGLE_ASSIGN_OR_RETURN(data_, files().Open(DataPath(), O_RDWR | O_NOFOLLOW));
   }
   return absl::OkStatus();
 }
@@ -74,20 +77,19 @@ absl::Status Ingest::HashExisting(const std::atomic<bool>& cancelled) {
 }
 
 absl::StatusOr<base::UniqueFd> Ingest::CreateNewData() {
-  if (::unlink(NewDataPath().c_str()) != 0 && errno != ENOENT) {
-    return base::ErrnoError(errno, fmt::format("unlink {}", NewDataPath()));
-  }
-  return base::OpenFile(NewDataPath(), O_RDWR | O_CREAT | O_EXCL, 0644);
+  EAGLE_RETURN_IF_ERROR(files().Remove(NewDataPath()));
+  return files().Open(NewDataPath(), O_RDWR | O_CREAT | O_EXCL);
 }
 
 absl::Status Ingest::MakePrivate(std::int64_t keep_bytes) {
   EAGLE_ASSIGN_OR_RETURN(base::UniqueFd fresh, CreateNewData());
   if (keep_bytes > 0) {
-    EAGLE_RETURN_IF_ERROR(CopyFile(data_.get(), fresh.get(), keep_bytes, kNeverCancelled).status());
+    EAGLE_RETURN_IF_ERROR(
+        files()
+            .Copy(data_.get(), fresh.get(), keep_bytes, NewDataPath(), kNeverCancelled)
+            .status());
   }
-  if (::rename(NewDataPath().c_str(), DataPath().c_str()) != 0) {
-    return base::ErrnoError(errno, fmt::format("replace {}", DataPath()));
-  }
+  EAGLE_RETURN_IF_ERROR(files().Rename(NewDataPath(), DataPath()));
   data_ = std::move(fresh);
   shared_ = false;
   dirty_ = true;
@@ -99,10 +101,10 @@ absl::Status Ingest::Append(std::string_view data) {
   if (shared_) EAGLE_RETURN_IF_ERROR(MakePrivate(offset_));
   adopted_.reset();
   EAGLE_RETURN_IF_ERROR(HashExisting(kNeverCancelled));
-  if (absl::Status status = base::WriteAllAt(data_.get(), data, offset_); !status.ok()) {
+  if (absl::Status status = files().Write(data_.get(), data, offset_, DataPath()); !status.ok()) {
     // A part may have been written; the next stream resumes at the file's size.
-    (void)!::ftruncate(data_.get(), offset_);
-    return base::Annotate(status, DataPath());
+    (void)files().Truncate(data_.get(), offset_, DataPath());
+    return status;
   }
   dirty_ = true;
   hasher_.Update(data);
@@ -115,8 +117,8 @@ absl::Status Ingest::Append(std::string_view data) {
 absl::Status Ingest::Truncate() {
   if (shared_) {
     EAGLE_RETURN_IF_ERROR(MakePrivate(0));
-  } else if (::ftruncate(data_.get(), 0) != 0) {
-    return base::ErrnoError(errno, fmt::format("truncate {}", DataPath()));
+  } else {
+    EAGLE_RETURN_IF_ERROR(files().Truncate(data_.get(), 0, DataPath()));
   }
   offset_ = 0;
   dirty_ = true;
@@ -129,27 +131,29 @@ absl::Status Ingest::Truncate() {
 
 absl::Status Ingest::Sync() {
   if (!dirty_) return absl::OkStatus();
-  if (::fsync(data_.get()) != 0) return base::ErrnoError(errno, fmt::format("sync {}", DataPath()));
+  EAGLE_RETURN_IF_ERROR(unsyncable_);
+  unsyncable_ = files().Sync(data_.get(), DataPath());
+  if (!unsyncable_.ok()) {
+    // The kernel may have dropped what it could not write, and says so once: to ask again would be
+    // to believe that all is well.
+    (void)Remove();
+    return unsyncable_;
+  }
   dirty_ = false;
   return absl::OkStatus();
 }
 
 absl::StatusOr<AdoptKind> Ingest::Link(const VerifiedFile& file,
                                        const std::atomic<bool>& cancelled) {
-  if (::unlink(NewDataPath().c_str()) != 0 && errno != ENOENT) {
-    return base::ErrnoError(errno, fmt::format("unlink {}", NewDataPath()));
-  }
-  const std::string opened = fmt::format("/proc/self/fd/{}", file.fd.get());
-  if (::linkat(AT_FDCWD, opened.c_str(), AT_FDCWD, NewDataPath().c_str(), AT_SYMLINK_FOLLOW) == 0) {
-    return AdoptKind::kLink;
-  }
-  if (!CopyMayHelp(errno)) return base::ErrnoError(errno, fmt::format("link {}", NewDataPath()));
+  EAGLE_RETURN_IF_ERROR(files().Remove(NewDataPath()));
+  const int error = files().Link(file.fd.get(), NewDataPath());
+  if (error == 0) return AdoptKind::kLink;
+  if (!CopyMayHelp(error)) return StoreFiles::Error(error, "link", NewDataPath());
   EAGLE_ASSIGN_OR_RETURN(const base::UniqueFd fresh, CreateNewData());
-  EAGLE_ASSIGN_OR_RETURN(const CopyKind kind,
-                         CopyFile(file.fd.get(), fresh.get(), file.size_bytes, cancelled));
-  if (::fchmod(fresh.get(), 0444) != 0) {
-    return base::ErrnoError(errno, fmt::format("chmod {}", NewDataPath()));
-  }
+  EAGLE_ASSIGN_OR_RETURN(
+      const CopyKind kind,
+      files().Copy(file.fd.get(), fresh.get(), file.size_bytes, NewDataPath(), cancelled));
+  EAGLE_RETURN_IF_ERROR(files().SetReadOnly(fresh.get(), NewDataPath()));
   return kind == CopyKind::kReflink ? AdoptKind::kReflink : AdoptKind::kCopy;
 }
 
@@ -159,19 +163,15 @@ absl::StatusOr<AdoptKind> Ingest::Adopt(const VerifiedFile& file,
   const auto take = [&]() -> absl::StatusOr<AdoptKind> {
     EAGLE_ASSIGN_OR_RETURN(const AdoptKind kind, Link(file, cancelled));
     EAGLE_ASSIGN_OR_RETURN(base::UniqueFd fresh,
-                           base::OpenFile(NewDataPath(), O_RDONLY | O_NOFOLLOW));
-    if (::fsync(fresh.get()) != 0) {
-      return base::ErrnoError(errno, fmt::format("sync {}", NewDataPath()));
-    }
-    if (::rename(NewDataPath().c_str(), DataPath().c_str()) != 0) {
-      return base::ErrnoError(errno, fmt::format("rename {}", NewDataPath()));
-    }
+                           files().Open(NewDataPath(), O_RDONLY | O_NOFOLLOW));
+    EAGLE_RETURN_IF_ERROR(files().Sync(fresh.get(), NewDataPath()));
+    EAGLE_RETURN_IF_ERROR(files().Rename(NewDataPath(), DataPath()));
     data_ = std::move(fresh);
     return kind;
   };
   auto kind = take();
   if (!kind.ok()) {
-    ::unlink(NewDataPath().c_str());
+    (void)files().Remove(NewDataPath());
     return kind.status();
   }
   // Whatever it is, from here on it is treated as shared: a WRITE gets a fresh file.
@@ -182,24 +182,19 @@ absl::StatusOr<AdoptKind> Ingest::Adopt(const VerifiedFile& file,
   hasher_ = base::Sha256();
   hashed_ = 0;
   updated_at_ = std::chrono::system_clock::now();
-  // A lost directory entry only means that the layer is fetched again.
-  (void)base::SyncDirectory(folder_);
   return kind;
 }
 
-absl::Status Ingest::Commit(std::int64_t size_bytes, const std::optional<BlobName>& expected) {
+absl::Status Ingest::Commit(std::int64_t size_bytes, const std::string& expected) {
   if (size_bytes > 0 && size_bytes != offset_) {
-    const absl::Status status = absl::FailedPreconditionError(
+    return absl::FailedPreconditionError(
         fmt::format("unexpected commit size {}, expected {}", offset_, size_bytes));
-    if (offset_ > size_bytes) (void)Remove();
-    return status;
   }
   EAGLE_RETURN_IF_ERROR(HashExisting(kNeverCancelled));
   const BlobName name(*digest());
-  if (expected && *expected != name) {
-    (void)Remove();
+  if (!expected.empty() && expected != name.str()) {
     return absl::FailedPreconditionError(
-        fmt::format("unexpected commit digest {}, expected {}", name.str(), expected->str()));
+        fmt::format("unexpected commit digest {}, expected {}", name.str(), expected));
   }
   const absl::Status status = Publish(name);
   if (status.ok() || absl::IsAlreadyExists(status)) (void)Remove();
@@ -211,16 +206,14 @@ absl::Status Ingest::Publish(const BlobName& name) {
     return absl::AlreadyExistsError(fmt::format("content {}: already exists", name.str()));
   }
   if (!shared_) {
-    if (::fchmod(data_.get(), 0444) != 0) {
-      return base::ErrnoError(errno, fmt::format("chmod {}", DataPath()));
-    }
-    ::futimens(data_.get(), nullptr);
+    EAGLE_RETURN_IF_ERROR(files().SetReadOnly(data_.get(), DataPath()));
+    files().Touch(data_.get());
   }
   EAGLE_RETURN_IF_ERROR(Sync());
   const absl::Status status = blobs_.Publish(DataPath(), name);
   if (absl::IsNotFound(status)) {
     return absl::FailedPreconditionError(
-        fmt::format("ref {}: aborted while it was written; pull again", ref_));
+        fmt::format("ref {}: aborted while it was written; pull again", Excerpt(ref_)));
   }
   return status;
 }

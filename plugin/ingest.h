@@ -49,16 +49,17 @@ class Ingest {
   absl::Status Append(std::string_view data);
   /// Back to nothing.
   absl::Status Truncate();
-  /// Makes the bytes so far durable.
+  /// Makes the bytes so far durable. An ingest for which that failed once is removed, and fails for
+  /// good.
   absl::Status Sync();
 
   /// Makes `file` the whole content, durable. Only at offset 0. On failure nothing has changed.
   absl::StatusOr<AdoptKind> Adopt(const VerifiedFile& file, const std::atomic<bool>& cancelled);
 
-  /// Turns the ingest into a blob. FAILED_PRECONDITION when `size_bytes` (if > 0) or `expected`
-  /// does not fit: bytes that can never become right are removed then. ALREADY_EXISTS when the blob
-  /// is there: the ingest is removed too.
-  absl::Status Commit(std::int64_t size_bytes, const std::optional<BlobName>& expected);
+  /// Turns the ingest into a blob. FAILED_PRECONDITION when `size_bytes` (if > 0) or `expected` (if
+  /// not "") does not fit: the bytes stay, as in the built-in store. ALREADY_EXISTS when the blob
+  /// is there: the ingest is removed then.
+  absl::Status Commit(std::int64_t size_bytes, const std::string& expected);
 
   absl::Status Remove();
 
@@ -76,6 +77,7 @@ class Ingest {
 
   [[nodiscard]] std::string DataPath() const { return folder_ + "/data"; }
   [[nodiscard]] std::string NewDataPath() const { return folder_ + "/data.new"; }
+  [[nodiscard]] const StoreFiles& files() const;
   absl::Status OpenData();
   absl::StatusOr<base::UniqueFd> CreateNewData();
   absl::Status MakePrivate(std::int64_t keep_bytes);
@@ -97,6 +99,7 @@ class Ingest {
   // The data has other names than ours, or is otherwise not ours to write to.
   bool shared_ = false;
   bool dirty_ = true;
+  absl::Status unsyncable_;
 
   // Covers the first hashed_ bytes. adopted_, when set, is the digest of all without hashing.
   base::Sha256 hasher_;

@@ -1,20 +1,17 @@
 #include "plugin/ingest_store.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
-#include <cstdio>
-#include <filesystem>
 #include <utility>
 
 #include "absl/time/time.h"
 #include "lib/base/digest.h"
 #include "lib/base/file.h"
+#include "lib/observe/log.h"
 #include "plugin/folder.h"
 
 namespace eagle::plugin {
@@ -25,15 +22,8 @@ constexpr std::size_t kMaxRefBytes = 32768;
 constexpr std::int64_t kMaxTimeBytes = 64;
 constexpr std::string_view kRemoved = ".removed-";
 
-// A small file that is worthless after a crash anyway: no sync.
-absl::Status WriteSmallFile(const std::string& path, std::string_view content) {
-  EAGLE_ASSIGN_OR_RETURN(const base::UniqueFd fd,
-                         base::OpenFile(path, O_WRONLY | O_CREAT | O_TRUNC, 0644));
-  return base::Annotate(base::WriteAllAt(fd.get(), content, 0), path);
-}
-
-absl::Status WriteTime(const std::string& path, absl::Time time) {
-  return WriteSmallFile(path, absl::FormatTime(absl::RFC3339_full, time, absl::UTCTimeZone()));
+std::string ToText(absl::Time time) {
+  return absl::FormatTime(absl::RFC3339_full, time, absl::UTCTimeZone());
 }
 
 absl::StatusOr<std::chrono::system_clock::time_point> ReadTime(const std::string& path) {
@@ -56,26 +46,34 @@ std::int64_t ReadTotal(const std::string& path) {
 
 }  // namespace
 
-IngestStore::IngestStore(ContentStore& blobs) : blobs_(blobs), root_(blobs.root() + "/ingest") {}
+IngestStore::IngestStore(ContentStore& blobs, std::string boot)
+    : blobs_(blobs), root_(blobs.root() + "/ingest"), boot_(std::move(boot)) {}
 
-absl::StatusOr<std::unique_ptr<IngestStore>> IngestStore::Open(ContentStore& blobs) {
-  std::unique_ptr<IngestStore> store(new IngestStore(blobs));
+std::string IngestStore::CurrentBoot() {
+  auto boot = base::ReadFile("/proc/sys/kernel/random/boot_id", kMaxTimeBytes);
+  return boot.ok() ? *std::move(boot) : "unknown";
+}
+
+absl::StatusOr<std::unique_ptr<IngestStore>> IngestStore::Open(ContentStore& blobs,
+                                                               const std::string& boot) {
+  std::unique_ptr<IngestStore> store(new IngestStore(blobs, boot));
   std::vector<std::string> useless;
   EAGLE_RETURN_IF_ERROR(ForEachEntry(store->root_, [&](int, const char* name) {
     const std::string path = fmt::format("{}/{}", store->root_, name);
     if (path.find(kRemoved) != std::string::npos) useless.push_back(path);
     if (!base::Digest::FromHex(name).ok()) return true;
-    const absl::Status status = store->ReadStatus(path).status();
-    if (status.ok()) {
+    const auto marked = base::ReadFile(path + "/boot", kMaxTimeBytes);
+    if (marked.ok() && *marked == boot && store->ReadStatus(path).ok()) {
       ++store->count_;
-    } else if (absl::IsNotFound(status) || absl::IsDataLoss(status)) {
+    } else {
       useless.push_back(path);
     }
     return true;
   }));
   for (const std::string& path : useless) {
-    std::error_code ignored;
-    std::filesystem::remove_all(path, ignored);
+    if (absl::Status status = blobs.files().RemoveTree(path); !status.ok()) {
+      observe::Warn("ingest_not_removed", "path", path, "error", base::Message(status));
+    }
   }
   return store;
 }
@@ -102,29 +100,37 @@ absl::StatusOr<IngestStatus> IngestStore::ReadStatus(const std::string& folder) 
 
 absl::Status IngestStore::Create(const std::string& folder, const std::string& ref,
                                  std::int64_t total_bytes) {
+  const StoreFiles& files = blobs_.files();
   EAGLE_RETURN_IF_ERROR(RemoveFolder(folder));
-  if (::mkdir(folder.c_str(), 0755) != 0) {
-    return base::ErrnoError(errno, fmt::format("mkdir {}", folder));
-  }
+  EAGLE_RETURN_IF_ERROR(files.MakeFolder(folder));
   ++count_;
-  const absl::Time now = absl::Now();
-  EAGLE_RETURN_IF_ERROR(WriteSmallFile(folder + "/ref", ref));
-  EAGLE_RETURN_IF_ERROR(WriteTime(folder + "/startedat", now));
-  EAGLE_RETURN_IF_ERROR(WriteTime(folder + "/updatedat", now));
+  // Without a sync: after a crash they are removed whatever they say.
+  const std::string now = ToText(absl::Now());
+  EAGLE_RETURN_IF_ERROR(files.WriteSmall(folder + "/ref", ref));
+  EAGLE_RETURN_IF_ERROR(files.WriteSmall(folder + "/startedat", now));
+  EAGLE_RETURN_IF_ERROR(files.WriteSmall(folder + "/updatedat", now));
+  EAGLE_RETURN_IF_ERROR(files.WriteSmall(folder + "/boot", boot_));
   if (total_bytes > 0) {
-    EAGLE_RETURN_IF_ERROR(WriteSmallFile(folder + "/total", std::to_string(total_bytes)));
+    EAGLE_RETURN_IF_ERROR(files.WriteSmall(folder + "/total", std::to_string(total_bytes)));
   }
-  return WriteSmallFile(folder + "/data", "");
+  return files.WriteSmall(folder + "/data", "");
 }
 
 absl::StatusOr<std::unique_ptr<Ingest>> IngestStore::OpenIngest(const std::string& ref,
-                                                                std::int64_t total_bytes) {
+                                                                std::int64_t total_bytes,
+                                                                const std::string& expected) {
   if (ref.size() > kMaxRefBytes) {
     return absl::InvalidArgumentError(
         fmt::format("ref: {} bytes; at most {}", ref.size(), kMaxRefBytes));
   }
   auto lock = locks_.TryLock(ref);
-  if (!lock) return absl::UnavailableError(fmt::format("ref {} locked: unavailable", ref));
+  if (!lock) return absl::UnavailableError(fmt::format("ref {} locked: unavailable", Excerpt(ref)));
+  if (!expected.empty()) {
+    EAGLE_ASSIGN_OR_RETURN(const BlobName name, BlobName::Parse(expected));
+    if (blobs_.Info(name).ok()) {
+      return absl::AlreadyExistsError(fmt::format("content {}: already exists", expected));
+    }
+  }
   std::unique_ptr<Ingest> ingest(new Ingest(*this, blobs_, *std::move(lock), ref));
   auto status = ReadStatus(ingest->folder_);
   const bool other_total =
@@ -144,7 +150,7 @@ absl::StatusOr<std::unique_ptr<Ingest>> IngestStore::OpenIngest(const std::strin
 absl::StatusOr<IngestStatus> IngestStore::Status(const std::string& ref) const {
   auto status = ReadStatus(FolderOf(ref));
   if (!status.ok() || status->ref != ref) {
-    return absl::NotFoundError(fmt::format("ingest ref {}: not found", ref));
+    return absl::NotFoundError(fmt::format("ingest ref {}: not found", Excerpt(ref)));
   }
   status->offset = std::max(status->offset, locks_.LiveOffset(ref));
   return status;
@@ -171,15 +177,11 @@ absl::Status IngestStore::Abort(const std::string& ref) {
 absl::Status IngestStore::RemoveFolder(const std::string& folder) {
   // In one step, so that a stream that opens the ref again meets either the old folder or none.
   const std::string removed = fmt::format("{}{}{}", folder, kRemoved, ++removals_);
-  if (::rename(folder.c_str(), removed.c_str()) != 0) {
-    if (errno == ENOENT) return absl::OkStatus();
-    return base::ErrnoError(errno, fmt::format("remove ingest {}", folder));
-  }
+  const absl::Status renamed = blobs_.files().Rename(folder, removed);
+  if (absl::IsNotFound(renamed)) return absl::OkStatus();
+  EAGLE_RETURN_IF_ERROR(renamed);
   --count_;
-  std::error_code error;
-  std::filesystem::remove_all(removed, error);
-  if (error) return base::ErrnoError(error.value(), fmt::format("remove ingest {}", removed));
-  return absl::OkStatus();
+  return blobs_.files().RemoveTree(removed);
 }
 
 }  // namespace eagle::plugin

@@ -24,17 +24,24 @@ struct IngestStatus {
 };
 
 /// The unfinished blobs, in the layout of containerd's built-in store
-/// (ingest/<sha256 of the ref>/{data,ref,startedat,updatedat,total}). Thread-safe; methods block on
-/// the disk. Outlives its ingests.
+/// (ingest/<sha256 of the ref>/{data,ref,startedat,updatedat,total}, and a mark of ours, boot).
+/// Thread-safe; methods block on the disk. Outlives its ingests.
 class IngestStore {
  public:
-  /// Removes what can be neither resumed nor listed.
-  static absl::StatusOr<std::unique_ptr<IngestStore>> Open(ContentStore& blobs);
+  /// Removes what can be neither resumed nor listed: also what was written before this boot of the
+  /// machine, as a file whose bytes were never synced may have the right size and be full of zeros.
+  static absl::StatusOr<std::unique_ptr<IngestStore>> Open(ContentStore& blobs,
+                                                           const std::string& boot = CurrentBoot());
+  /// A name for the time since the machine was started.
+  static std::string CurrentBoot();
 
   /// Opens or resumes the ingest of `ref`; `total_bytes` 0 is unknown. UNAVAILABLE when another
-  /// stream has it. One that cannot be resumed, or had another total, starts afresh.
+  /// stream has it. One that cannot be resumed, or had another total, starts afresh. With an
+  /// `expected` digest (not "") ALREADY_EXISTS when the blob is there, which leaves an ingest
+  /// alone, and INVALID_ARGUMENT when it is none.
   absl::StatusOr<std::unique_ptr<Ingest>> OpenIngest(const std::string& ref,
-                                                     std::int64_t total_bytes);
+                                                     std::int64_t total_bytes,
+                                                     const std::string& expected);
 
   /// NOT_FOUND when there is none.
   [[nodiscard]] absl::StatusOr<IngestStatus> Status(const std::string& ref) const;
@@ -49,7 +56,7 @@ class IngestStore {
 
  private:
   friend class Ingest;
-  explicit IngestStore(ContentStore& blobs);
+  IngestStore(ContentStore& blobs, std::string boot);
 
   [[nodiscard]] std::string FolderOf(const std::string& ref) const;
   [[nodiscard]] absl::StatusOr<IngestStatus> ReadStatus(const std::string& folder) const;
@@ -58,6 +65,7 @@ class IngestStore {
 
   ContentStore& blobs_;
   const std::string root_;
+  const std::string boot_;
   IngestLocks locks_;
   std::atomic<std::uint64_t> removals_ = 0;
   std::atomic<std::int64_t> count_ = 0;

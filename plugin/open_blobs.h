@@ -17,6 +17,8 @@ namespace eagle::plugin {
 struct OpenBlob {
   base::UniqueFd fd;
   std::int64_t size_bytes = 0;
+  /// When the inode was last changed in any way, also by losing a name.
+  std::int64_t changed_at_ns = 0;
 };
 
 /// The blobs read most recently, kept open: containerd unpacks a layer with one Read call for every

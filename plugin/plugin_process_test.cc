@@ -21,6 +21,7 @@
 #include "lib/rpc/channel.h"
 #include "lib/testing/temp_dir.h"
 #include "plugin/testing/content_client.h"
+#include "plugin/testing/plugin_process.h"
 
 // The real binary.
 namespace eagle::plugin {
@@ -28,75 +29,13 @@ namespace {
 
 using testing::ContentClient;
 using ::testing::HasSubstr;
-
-const char* const kBinary = EAGLE_BIN_DIR "/eagle-plugin";
-
-// A child process; killed when it is still there at the end.
-class Process {
- public:
-  // `prepare` runs in the child before exec.
-  explicit Process(const std::vector<std::string>& arguments,
-                   const std::function<void()>& prepare = {}) {
-    const base::UniqueFd program(::open(kBinary, O_RDONLY));
-    int out[2];
-    EXPECT_EQ(::pipe(out), 0);
-    pid_ = ::fork();
-    if (pid_ == 0) {
-      ::dup2(out[1], STDOUT_FILENO);
-      if (prepare) prepare();
-      std::vector<char*> argv{const_cast<char*>("eagle-plugin")};
-      for (const std::string& argument : arguments) {
-        argv.push_back(const_cast<char*>(argument.c_str()));
-      }
-      argv.push_back(nullptr);
-      ::fexecve(program.get(), argv.data(), environ);
-      ::_exit(127);
-    }
-    ::close(out[1]);
-    out_.Reset(out[0]);
-  }
-  ~Process() {
-    if (pid_ > 0) Signal(SIGKILL);
-  }
-
-  int Wait() {
-    int status = 0;
-    ::waitpid(pid_, &status, 0);
-    pid_ = -1;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  }
-  void Send(int signal) const { ::kill(pid_, signal); }
-  int Signal(int signal) {
-    Send(signal);
-    return Wait();
-  }
-  std::string Output() {
-    std::string text;
-    char buffer[1024];
-    for (ssize_t n; (n = ::read(out_.get(), buffer, sizeof buffer)) > 0;) {
-      text.append(buffer, static_cast<std::size_t>(n));
-    }
-    return text;
-  }
-
- private:
-  pid_t pid_ = -1;
-  base::UniqueFd out_;
-};
+using testing::Process;
+using testing::WriteConfig;
 
 class PluginProcess : public ::testing::Test {
  protected:
   PluginProcess() { WriteConfig(dir_.path(), dir_.path()); }
 
-  // `prefix`: how the process sees `folder`.
-  static void WriteConfig(const std::string& folder, const std::string& prefix) {
-    std::ofstream(folder + "/plugin.yaml") << fmt::format(
-        "listen: unix:{0}/plugin.sock\ncontainerd_address: unix:{0}/containerd.sock\n"
-        "root: {0}/content\ncache_dir: {0}/cache\nsidecar_address: unix:{0}/sidecar.sock\n"
-        "state_dir: {0}/state\n"
-        "metrics: {{listen: 127.0.0.1:0}}\nlog_level: error\n",
-        prefix);
-  }
   [[nodiscard]] std::unique_ptr<Process> Start(const std::function<void()>& prepare = {}) const {
     return std::make_unique<Process>(
         std::vector<std::string>{"--config", dir_.path() + "/plugin.yaml"}, prepare);

@@ -80,22 +80,30 @@ absl::Status WriteSession::Open() {
   if (request_.ref.empty()) {
     return absl::InvalidArgumentError("first message must have a reference");
   }
-  EAGLE_ASSIGN_OR_RETURN(ingest_, parts_.ingests.OpenIngest(request_.ref, request_.total));
+  EAGLE_ASSIGN_OR_RETURN(
+      ingest_, parts_.ingests.OpenIngest(request_.ref, request_.total, request_.expected));
   parts_.metrics.CountIngests(parts_.ingests.count());
   content_ = ParseContentRef(request_.ref);
-  total_ = ingest_->total();
   return absl::OkStatus();
 }
 
 absl::Status WriteSession::CheckExpected() {
   if (request_.expected.empty()) return absl::OkStatus();
-  EAGLE_ASSIGN_OR_RETURN(expected_, BlobName::Parse(request_.expected));
-  if (!parts_.store.Info(*expected_).ok()) return absl::OkStatus();
+  expected_ = request_.expected;
+  // A commit looks at its own bytes first: to ALREADY_EXISTS containerd would put the blob that it
+  // expected down under the digest of what was written, which nobody has.
+  if (request_.action == Action::kCommit) return absl::OkStatus();
+  const auto name = BlobName::Parse(expected_);
+  // What is no digest is no blob: the commit says so.
+  if (!name.ok() || !parts_.store.Info(*name).ok()) return absl::OkStatus();
   if (absl::Status status = ingest_->Remove(); !status.ok()) {
     observe::Warn("abort_failed", "ref", ingest_->ref(), "error", base::Message(status));
   }
-  return absl::AlreadyExistsError(
-      fmt::format("blob with expected digest {} exists", expected_->str()));
+  return absl::AlreadyExistsError(fmt::format("blob with expected digest {} exists", expected_));
+}
+
+std::int64_t WriteSession::FullSize() const {
+  return total_ > 0 ? total_ : ingest_->total();
 }
 
 void WriteSession::Answer(absl::StatusOr<Reply> reply) {
@@ -129,7 +137,7 @@ void WriteSession::Stat() {
 absl::Status WriteSession::Settle() {
   if (ingest_->offset() == 0) return absl::OkStatus();
   EAGLE_RETURN_IF_ERROR(ingest_->HashExisting(cancelled_));
-  if (ingest_->offset() != total_) return absl::OkStatus();
+  if (ingest_->offset() != FullSize()) return absl::OkStatus();
   return ingest_->Sync();
 }
 
@@ -191,7 +199,8 @@ void WriteSession::EndWait(LayerSupply::Origin origin, Fallback reason) {
 
 absl::Status WriteSession::Write() {
   const std::int64_t offset = ingest_->offset();
-  if (request_.offset != 0 && request_.offset != offset) {
+  // Below zero is nowhere in particular, as in containerd's server.
+  if (request_.offset > 0 && request_.offset != offset) {
     return absl::OutOfRangeError(
         fmt::format("write @{} must occur at current offset {}", request_.offset, offset));
   }
@@ -202,7 +211,11 @@ absl::Status WriteSession::Write() {
   if (request_.action == Action::kWrite) written_ = true;
   if (from_start || !request_.data.empty()) looked_for_manifest_ = false;
   EAGLE_RETURN_IF_ERROR(ingest_->Append(request_.data));
-  if (total_ > 0 && ingest_->offset() == total_ && !request_.data.empty()) {
+  // Its answer has the digest, also of what an earlier stream wrote.
+  if (request_.action == Action::kWrite) {
+    EAGLE_RETURN_IF_ERROR(ingest_->HashExisting(cancelled_));
+  }
+  if (ingest_->offset() == FullSize() && !request_.data.empty()) {
     // Now, so that COMMIT has only to rename.
     EAGLE_RETURN_IF_ERROR(ingest_->Sync());
     LookForManifest();

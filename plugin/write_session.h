@@ -84,6 +84,7 @@ class WriteSession : public std::enable_shared_from_this<WriteSession> {
   absl::Status CheckExpected();
   void Answer(absl::StatusOr<Reply> reply);
   [[nodiscard]] Reply MakeReply() const;
+  [[nodiscard]] std::int64_t FullSize() const;
 
   void Stat();
   absl::Status Settle();
@@ -106,8 +107,9 @@ class WriteSession : public std::enable_shared_from_this<WriteSession> {
 
   std::unique_ptr<Ingest> ingest_;
   std::optional<ContentRef> content_;
+  // As this stream was told; answers repeat it and COMMIT checks it.
   std::int64_t total_ = 0;
-  std::optional<BlobName> expected_;
+  std::string expected_;
   int stats_ = 0;
   bool written_ = false;
   bool closed_ = false;
