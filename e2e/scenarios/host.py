@@ -270,7 +270,8 @@ class UpgradeTest(LabCase):
         prober.end()
 
         self.assertEqual(prober.refusals, [])
-        self.assertEqual(answers[0].returncode, 0, answers)
+        # Found, or deleted by containerd when its pull ended: an answer either way.
+        self.assertIn(answers[0].returncode, (0, 3), answers)
         self.assertEqual(self.running_file(node), os.stat(program).st_ino)
         if failures:
             # A pull inside of containerd sees its stream end; who asked for it tries again, as often
