@@ -37,12 +37,17 @@ namespace eagle::plugin {
 namespace {
 
 constexpr std::string_view kUnixPrefix = "unix:";
+// containerd gives up a connection that waits in the socket's queue for a second (its client's
+// first back-off is also its time-out to connect) and then fails calls for another one. Stop and
+// start together have to be faster; whoever is in the middle of a stream loses it either way.
+constexpr std::chrono::milliseconds kStopGrace{100};
 
 // Sets `*socket_path` to where it can be reached.
 absl::StatusOr<std::unique_ptr<rpc::Server>> Serve(const PluginConfig& config,
                                                    const std::vector<grpc::Service*>& services,
                                                    std::string* socket_path) {
   rpc::ServerOptions options;
+  options.grace = kStopGrace;
   options.listen_fds = process::TakeListenFds();
   if (options.listen_fds.empty()) {
     *socket_path = config.listen.substr(kUnixPrefix.size());

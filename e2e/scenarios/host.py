@@ -270,16 +270,26 @@ class UpgradeTest(LabCase):
         prober.end()
 
         self.assertEqual(prober.refusals, [])
-        self.assertEqual(answers[0].returncode, 0, answers)
+        # Found, or deleted by containerd when its pull ended: an answer either way.
+        self.assertIn(answers[0].returncode, (0, 3), answers)
         self.assertEqual(self.running_file(node), os.stat(program).st_ino)
         if failures:
-            # A pull inside of containerd sees its stream end; who asked for it tries again.
+            # A pull inside of containerd sees its stream end; who asked for it tries again, as often
+            # as it takes: a containerd that waited a second in the queue fails calls for another.
             self.assertRegex(failures[0], "unavailable|EOF|closing|Cancelling all calls")
-            node.pull(self.ref, via=via)
+            wait_until(lambda: self.try_pull(node, via), "the pull's success", interval=0.5)
         self.assert_whole(node, "k8s.io" if via == "cri" else "default")
         self.assert_no_layer_gets_by(node)
         print(f"{prober.connections} connections, none refused; "
               f"the pull {'was tried again' if failures else 'went on'}")
+
+    def try_pull(self, node, via):
+        try:
+            node.pull(self.ref, via=via)
+        except LabError as error:
+            print(f"again: {error}")
+            return False
+        return True
 
     @staticmethod
     def running_file(node):

@@ -24,13 +24,13 @@ namespace eagle::rpc {
 namespace {
 
 constexpr std::string_view kUnixPrefix = "unix:";
-constexpr std::chrono::seconds kGrace{1};
 
 }  // namespace
 
 struct Server::Impl {
   std::unique_ptr<grpc::Server> server;
   int port = 0;
+  std::chrono::milliseconds grace{0};
   // Accepts on inherited sockets, which gRPC cannot listen on itself.
   std::vector<base::UniqueFd> listen_fds;
   base::UniqueFd wake;
@@ -79,6 +79,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options,
   for (grpc::Service* service : services) builder.RegisterService(service);
 
   auto impl = std::make_unique<Impl>();
+  impl->grace = options.grace;
   impl->server = builder.BuildAndStart();
   if (impl->server == nullptr) {
     std::string all;
@@ -115,7 +116,7 @@ Server::~Server() {
     (void)!::write(impl_->wake.get(), &one, sizeof one);
     impl_->acceptor.join();
   }
-  impl_->server->Shutdown(std::chrono::system_clock::now() + kGrace);
+  impl_->server->Shutdown(std::chrono::system_clock::now() + impl_->grace);
   impl_->server->Wait();
 }
 

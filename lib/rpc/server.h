@@ -24,6 +24,8 @@ struct ServerOptions {
   unsigned int unix_mode = 0600;
   /// Listening unix sockets that a service manager made; connections are accepted on them too.
   std::vector<base::UniqueFd> listen_fds = {};
+  /// How long running calls may go on when the server stops.
+  std::chrono::milliseconds grace{1000};
 };
 
 /// A gRPC server with the standard health service and reflection beside the given services.
@@ -34,7 +36,7 @@ class Server {
   static absl::StatusOr<std::unique_ptr<Server>> Start(ServerOptions options,
                                                        const std::vector<grpc::Service*>& services);
 
-  /// Reports NOT_SERVING, refuses new calls, gives running ones a second, cancels the rest and
+  /// Reports NOT_SERVING, refuses new calls, gives running ones the grace, cancels the rest and
   /// waits until every handler has returned.
   ~Server();
   Server(const Server&) = delete;
