@@ -58,6 +58,13 @@ bool IsTruncation(const Outcome& outcome, const Before& before) {
          std::max(outcome.offset_before, before.offset) > 0;
 }
 
+// A blob of another namespace that containerd showed in place of an ingest: the writer that takes
+// its place then has not been asked for its digest.
+bool TruncatesShared(const Outcome& built_in, const Outcome& eagle) {
+  return built_in.sent_data && built_in.offset_sent == 0 && built_in.bytes_sent == 0 &&
+         built_in.result == eagle.result && !built_in.digest.empty() && eagle.digest.empty();
+}
+
 // Before the ingest was looked at.
 bool WasRefused(const Outcome& outcome) {
   return outcome.code == grpc::StatusCode::UNAVAILABLE ||
@@ -78,6 +85,9 @@ const Difference* FindDifference(Surface surface, const Operation& operation, co
   if (opens && operation.total > 0 && before.total > 0 && before.total != operation.total &&
       before.offset > 0) {
     return &kAnotherTotal;
+  }
+  if (surface == Surface::kContainerd && TruncatesShared(built_in, eagle)) {
+    return &kTruncationWithoutData;
   }
   if (IsTruncation(built_in, before) && !refused) {
     if (surface == Surface::kContainerd) return &kTruncationWithoutData;
