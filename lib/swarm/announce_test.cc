@@ -96,6 +96,23 @@ TEST(Announce, TellsWhenTheFirstTrackerHasAnswered) {
   EXPECT_EQ(tracker.announces().size(), 1U);
 }
 
+TEST(Announce, TrackersThatAllRefuseAreNotWaitedFor) {
+  FakeTracker silent;
+  silent.FallSilent();
+  const Layer layer = MakeLayer(kMiB);
+  Host waiting("127.0.0.2", Role::kSeeder, With({silent.url()}));
+  Host refused("127.0.0.3", Role::kSeeder, With({kDeadTracker, kDeadTracker + std::string("2")}));
+  absl::Notification after_the_wait;
+  WriteFile(waiting.Path(layer), layer.data);
+  ASSERT_TRUE(waiting.session
+                  ->Seed({layer.metainfo, waiting.dir.path()},
+                         [&after_the_wait] { after_the_wait.Notify(); })
+                  .ok());
+  refused.Seed(layer);  // returns when it is announced
+  EXPECT_FALSE(after_the_wait.HasBeenNotified());
+  after_the_wait.WaitForNotification();
+}
+
 TEST(Announce, SaysStoppedAndItsStatedAddress) {
   FakeTracker tracker;
   const Layer layer = MakeLayer(kMiB);

@@ -26,7 +26,7 @@ namespace lt = libtorrent;
 
 constexpr std::chrono::seconds kListenDeadline{5};
 constexpr absl::Duration kRemoveDeadline = absl::Seconds(5);
-constexpr std::chrono::milliseconds kAnnouncedWithin{500};
+constexpr std::chrono::milliseconds kAnnouncedWithin{250};
 constexpr std::size_t kMostKnownPeers = 200;
 // A download must not wait behind the fsync of another.
 constexpr std::size_t kWorkers = 4;

@@ -99,9 +99,9 @@ class Session {
   Session& operator=(const Session&) = delete;
 
   /// Seeds a complete file without hashing it again. `announced` is called once on the session's
-  /// thread when the first tracker has answered (or there is none), when adding failed, or after
-  /// 500 ms; never when the torrent or the session ends before that. A file that can not be read
-  /// ends the torrent with a warning in the log. Errors as for Download().
+  /// thread when the first tracker has answered, when all have refused (or there is none), when
+  /// adding failed, or after 250 ms; never when the torrent or the session ends before that. A file
+  /// that can not be read ends the torrent with a warning in the log. Errors as for Download().
   absl::Status Seed(const TorrentFile& file, std::function<void()> announced = nullptr);
 
   /// Downloads into `file.directory`, resuming from `resume_data` when that is not empty and fits

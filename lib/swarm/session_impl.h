@@ -15,6 +15,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/synchronization/mutex.h"
 #include "lib/base/thread_pool.h"
 #include "lib/base/unique_fd.h"
@@ -59,6 +60,7 @@ struct Torrent {
   absl::Status failure;  // why it is being removed, when the session itself does so
   std::function<void()> announced;
   std::chrono::steady_clock::time_point announced_by;
+  absl::flat_hash_set<std::string> failed_trackers;  // while `announced` is to be called
 };
 
 /// Stands in libtorrent's user data for a torrent's id: a pointer would outlive what it points to.

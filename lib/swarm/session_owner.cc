@@ -136,6 +136,10 @@ void Session::Impl::HandleAlert(lt::alert* alert) {
     Finish(torrent);
   } else if (lt::alert_cast<lt::hash_failed_alert>(alert) != nullptr) {
     ++hash_failures_;
+  } else if (const auto* failed = lt::alert_cast<lt::tracker_error_alert>(alert)) {
+    if (!torrent->announced) return;
+    torrent->failed_trackers.insert(failed->tracker_url());
+    if (torrent->failed_trackers.size() >= options_.trackers.size()) Announced(torrent);
   } else if (lt::alert_cast<lt::tracker_reply_alert>(alert) != nullptr) {
     Announced(torrent);
   } else if (const auto* disk = lt::alert_cast<lt::file_error_alert>(alert)) {
