@@ -83,11 +83,12 @@ int P2pStatus(const PluginCall& call) {
   const api::P2pState& p2p = reply.p2p();
   std::cout << fmt::format(
       "p2p:             {}\nwaiting layers:  {}\nmin_size:        {}\nstall_timeout:   {}\n"
-      "budget:          {}\nsidecar_timeout: {}\nallow:           {}\ndeny:            {}\n"
+      "budget:          {}\nsidecar_timeout: {}\nmin_rate:        {}\nallow:           {}\ndeny:   "
+      "         {}\n"
       "log_level:       {}\nconfiguration:   {}\nplugin:          {}\n",
       Describe(p2p), reply.waiting_layers(), p2p.min_size(), p2p.stall_timeout(), p2p.budget(),
-      p2p.sidecar_timeout(), Rules(p2p.allow()), Rules(p2p.deny()), reply.log_level(),
-      reply.config_path(), reply.version());
+      p2p.sidecar_timeout(), p2p.min_rate(), Rules(p2p.allow()), Rules(p2p.deny()),
+      reply.log_level(), reply.config_path(), reply.version());
   return kDone;
 }
 

@@ -21,6 +21,7 @@ void ToProto(const P2pControl::State& state, v1::P2pState* out) {
   out->set_stall_timeout(DurationText(state.config.stall_timeout));
   out->set_budget(DurationText(state.config.budget));
   out->set_sidecar_timeout(DurationText(state.config.sidecar_timeout));
+  out->set_min_rate(state.config.min_rate.str());
   *out->mutable_allow() = {state.config.allow.begin(), state.config.allow.end()};
   *out->mutable_deny() = {state.config.deny.begin(), state.config.deny.end()};
 }
