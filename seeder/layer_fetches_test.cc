@@ -47,9 +47,9 @@ class LayerFetchesTest : public ::testing::Test {
     Restart();
   }
 
-  std::shared_ptr<RecordingObserver> Watch(const registry::BlobUrl& url, Hop hop = Hop::kFromNode) {
+  std::shared_ptr<RecordingObserver> Watch(const LayerRequest& request, Hop hop = Hop::kFromNode) {
     auto observer = std::make_shared<RecordingObserver>();
-    fetches_->Watch(url, hop, observer);
+    fetches_->Watch(request, hop, observer);
     return observer;
   }
 
@@ -185,8 +185,8 @@ TEST_F(LayerFetchesTest, AFailureIsRememberedForAWhile) {
 
 TEST_F(LayerFetchesTest, WhatOneRepositoryRefusesAnotherMayGive) {
   absl::Notification go;
-  origins_.Handle([&](const registry::BlobUrl& url, registry::BlobSink& sink, auto&) {
-    if (url.repository != "private/app") return FakeOrigins::Send("content", sink);
+  origins_.Handle([&](const LayerRequest& request, registry::BlobSink& sink, auto&) {
+    if (request.repositories.front() != "private/app") return FakeOrigins::Send("content", sink);
     go.WaitForNotification();
     return absl::PermissionDeniedError("credentials");
   });
@@ -231,9 +231,9 @@ TEST_F(LayerFetchesTest, PassesOnToTheOwnerAndJoinsTheSwarm) {
   AmongSeeders("a:1");
   const std::string content = OwnedBy("b:1");
   absl::Notification go;
-  others_.Handle([&](const std::string&, const registry::BlobUrl& url,
+  others_.Handle([&](const std::string&, const LayerRequest& request,
                      const ProgressCallback& progress, auto&) -> OtherSeederAnswer {
-    EXPECT_EQ(url, UrlOf(content));
+    EXPECT_EQ(request, UrlOf(content));
     progress(3, 8);
     go.WaitForNotification();
     return {true, LayerAnswer{TorrentOf(content), 0, {"10.0.0.2:61008"}}};

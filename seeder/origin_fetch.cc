@@ -21,13 +21,13 @@ constexpr std::chrono::seconds kAnnounceTimeout{2};
 // Disk, piece hashes and SHA-256 in one pass.
 class LayerSink final : public registry::BlobSink {
  public:
-  LayerSink(const registry::BlobUrl& url, Storage& storage, SeederMetrics& metrics,
+  LayerSink(const LayerRequest& request, Storage& storage, SeederMetrics& metrics,
             const ProgressCallback& progress)
-      : url_(url), storage_(storage), metrics_(metrics), progress_(progress) {}
+      : request_(request), storage_(storage), metrics_(metrics), progress_(progress) {}
 
   absl::Status Begin(std::int64_t size_bytes) override {
-    const std::string source = fmt::format("{}/{}", url_.registry, url_.repository);
-    EAGLE_ASSIGN_OR_RETURN(writer_, storage_.Create(url_.digest, size_bytes, source));
+    EAGLE_ASSIGN_OR_RETURN(writer_,
+                           storage_.Create(request_.digest, size_bytes, request_.source()));
     torrent_.emplace(size_bytes);
     size_bytes_ = size_bytes;
     progress_(0, size_bytes_);
@@ -45,17 +45,17 @@ class LayerSink final : public registry::BlobSink {
   }
 
   [[nodiscard]] bool IsTheLayer() const {
-    return written_ == size_bytes_ && hasher_.Current() == url_.digest;
+    return written_ == size_bytes_ && hasher_.Current() == request_.digest;
   }
 
   absl::StatusOr<std::string> Commit() {
-    EAGLE_ASSIGN_OR_RETURN(std::string metainfo, torrent_->Finish(url_.digest));
+    EAGLE_ASSIGN_OR_RETURN(std::string metainfo, torrent_->Finish(request_.digest));
     EAGLE_RETURN_IF_ERROR(writer_->Commit(metainfo));
     return metainfo;
   }
 
  private:
-  const registry::BlobUrl& url_;
+  const LayerRequest& request_;
   Storage& storage_;
   SeederMetrics& metrics_;
   const ProgressCallback& progress_;
@@ -105,35 +105,35 @@ absl::StatusOr<std::string> OriginFetch::MakeTorrentAgain(const StoredLayer& lay
   return metainfo;
 }
 
-absl::StatusOr<std::string> OriginFetch::Fetch(const registry::BlobUrl& url,
+absl::StatusOr<std::string> OriginFetch::Fetch(const LayerRequest& request,
                                                const ProgressCallback& progress,
                                                registry::Cancellation& cancellation) {
   const auto start = std::chrono::steady_clock::now();
-  LayerSink sink(url, storage_, metrics_, progress);
-  if (absl::Status status = origins_.Fetch(url, sink, cancellation); !status.ok()) {
+  LayerSink sink(request, storage_, metrics_, progress);
+  if (absl::Status status = origins_.Fetch(request, sink, cancellation); !status.ok()) {
     metrics_.OriginFetchEnded(ResultOf(status));
     return status;
   }
   if (!sink.IsTheLayer()) {
     metrics_.OriginFetchEnded(OriginResult::kWrongBytes);
-    observe::Error("origin_sent_wrong_bytes", "url", url.str());
-    return absl::UnavailableError(
-        fmt::format("registry {} sent bytes that are not {}", url.registry, url.digest.str()));
+    observe::Error("origin_sent_wrong_bytes", "url", request.url());
+    return absl::UnavailableError(fmt::format("registry {} sent bytes that are not {}",
+                                              request.registry, request.digest.str()));
   }
   EAGLE_ASSIGN_OR_RETURN(std::string metainfo, sink.Commit());
   metrics_.OriginFetchEnded(OriginResult::kOk);
   const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(
       std::chrono::steady_clock::now() - start);
-  observe::Info("layer_fetched", "url", url.str(), "ms", took.count());
+  observe::Info("layer_fetched", "url", request.url(), "ms", took.count());
   // While the sink's writer lives, the layer can not be evicted before it is seeded.
   EAGLE_RETURN_IF_ERROR(SeedAndWait(metainfo));
   return metainfo;
 }
 
-absl::StatusOr<std::string> OriginFetch::Run(const registry::BlobUrl& url,
+absl::StatusOr<std::string> OriginFetch::Run(const LayerRequest& request,
                                              const ProgressCallback& progress,
                                              registry::Cancellation& cancellation) {
-  const auto stored = storage_.Find(url.digest);
+  const auto stored = storage_.Find(request.digest);
   if (stored && stored->complete) {
     progress(stored->size_bytes, stored->size_bytes);
     std::string metainfo = stored->metainfo;
@@ -144,10 +144,10 @@ absl::StatusOr<std::string> OriginFetch::Run(const registry::BlobUrl& url,
     return metainfo;
   }
   if (stored) {
-    swarm_.Remove(url.digest);
-    EAGLE_RETURN_IF_ERROR(storage_.Remove(url.digest));
+    swarm_.Remove(request.digest);
+    EAGLE_RETURN_IF_ERROR(storage_.Remove(request.digest));
   }
-  return Fetch(url, progress, cancellation);
+  return Fetch(request, progress, cancellation);
 }
 
 }  // namespace eagle::seeder

@@ -5,8 +5,8 @@
 #include <string>
 
 #include "lib/base/status.h"
-#include "lib/registry/blob_url.h"
 #include "lib/registry/cancellation.h"
+#include "seeder/layer_request.h"
 #include "seeder/origins.h"
 #include "seeder/seeder_metrics.h"
 #include "seeder/storage.h"
@@ -29,11 +29,11 @@ class OriginFetch {
   /// bytes, in constant memory: disk, piece hashes and SHA-256 together. What the storage has of
   /// the layer is used when it is complete, and dropped otherwise. On an error nothing is stored;
   /// UNAVAILABLE when length or digest turn out wrong, else as Origins::Fetch().
-  absl::StatusOr<std::string> Run(const registry::BlobUrl& url, const ProgressCallback& progress,
+  absl::StatusOr<std::string> Run(const LayerRequest& request, const ProgressCallback& progress,
                                   registry::Cancellation& cancellation);
 
  private:
-  absl::StatusOr<std::string> Fetch(const registry::BlobUrl& url, const ProgressCallback& progress,
+  absl::StatusOr<std::string> Fetch(const LayerRequest& request, const ProgressCallback& progress,
                                     registry::Cancellation& cancellation);
   absl::StatusOr<std::string> MakeTorrentAgain(const StoredLayer& layer);
   absl::Status SeedAndWait(const std::string& metainfo);

@@ -19,8 +19,16 @@ constexpr absl::Duration kObserveInterval = absl::Milliseconds(250);
 
 registry::OriginTable TableOf(const SeederConfig& config) {
   registry::OriginTable table(config.allow_unlisted_origins);
-  for (const auto& [name, registry] : config.origins) {
-    table.Set(name, {registry.endpoint, registry.redirect_hosts, true});
+  registry::Origin unlisted;
+  unlisted.credentials.docker_config = config.docker_config;
+  table.SetUnlisted(unlisted);
+  for (auto [name, origin] : config.origins) {
+    registry::CredentialSource& credentials = origin.credentials;
+    if (credentials.username.empty() && credentials.docker_config.empty()) {
+      credentials.docker_config = config.docker_config;
+    }
+    origin.name = name;
+    table.Set(name, origin);
   }
   return table;
 }
@@ -29,7 +37,7 @@ registry::ClientOptions ClientOptionsOf(const SeederConfig& config) {
   registry::ClientOptions options;
   options.connect_timeout = config.origin.connect_timeout;
   options.stall_timeout = config.origin.stall_timeout;
-  options.attempts = static_cast<int>(config.origin.attempts);
+  options.retries.attempts = static_cast<int>(config.origin.attempts);
   options.max_blob_size = config.storage.max_layer_size;
   return options;
 }
@@ -85,7 +93,8 @@ absl::Status SeederApp::StartParts(const SeederConfig& config) {
   EAGLE_RETURN_IF_ERROR(SeedStoredLayers());
   storage_->SetEvictionListener(this);
 
-  origins_ = std::make_unique<RegistryOrigins>(TableOf(config), ClientOptionsOf(config));
+  origins_ = std::make_unique<RegistryOrigins>(TableOf(config), ClientOptionsOf(config),
+                                               registry::Proxies::FromEnvironment(), clock_);
   origin_ = std::make_unique<OriginFetch>(*origins_, *storage_, *swarm_, metrics_);
   others_ = std::make_unique<GrpcOtherSeeders>(config.seeders);
   LayerFetchesOptions options;

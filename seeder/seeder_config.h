@@ -8,7 +8,7 @@
 
 #include "lib/base/status.h"
 #include "lib/base/units.h"
-#include "lib/registry/http_url.h"
+#include "lib/registry/origin.h"
 
 namespace eagle::seeder {
 
@@ -24,12 +24,6 @@ struct BittorrentConfig {
 struct StorageConfig {
   base::ByteSize limit = base::TiB(1);
   base::ByteSize max_layer_size = base::GiB(64);
-};
-
-/// One entry of `origins`.
-struct RegistryConfig {
-  registry::HttpUrl endpoint;
-  std::vector<std::string> redirect_hosts;
 };
 
 struct OriginConfig {
@@ -48,8 +42,10 @@ struct SeederConfig {
   BittorrentConfig bittorrent;
   StorageConfig storage;
   /// By the registry's name, in lower case.
-  std::map<std::string, RegistryConfig> origins;
+  std::map<std::string, registry::Origin> origins;
   bool allow_unlisted_origins = true;
+  /// For registries without `credentials` of their own; "" is none.
+  std::string docker_config;
   OriginConfig origin;
   std::string metrics_listen = "0.0.0.0:61012";
   std::string log_level = "info";

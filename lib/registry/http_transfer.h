@@ -3,9 +3,11 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "lib/base/status.h"
 #include "lib/registry/cancellation.h"
@@ -20,6 +22,9 @@ struct ResponseHead {
   std::optional<std::int64_t> content_length;
   std::string content_range;
   std::string location;
+  std::string etag;
+  /// Each WWW-Authenticate header's value.
+  std::vector<std::string> www_authenticate;
 };
 
 /// "bytes <first>-<last>/<total>" (RFC 9110, 14.4).
@@ -32,11 +37,29 @@ struct ContentRange {
   static absl::StatusOr<ContentRange> Parse(std::string_view text);
 };
 
-struct HttpGetRequest {
+/// What part of a representation is wanted; by default all of it.
+struct ByteRange {
+  std::int64_t first = 0;
+  /// Nothing: to the end.
+  std::optional<std::int64_t> last;
+  /// The part is only of use while the representation has this strong ETag (RFC 9110, 13.1.5).
+  std::string if_range;
+};
+
+struct HttpRequest {
   HttpUrl url;
   Reach reach = Reach::kNowhere;
-  /// First byte wanted; 0 asks for everything.
-  std::int64_t offset = 0;
+  ByteRange range;
+  /// Value of the Authorization header; "" for none. Goes to this URL only.
+  std::string authorization;
+  /// Value of the Accept header; "" for none.
+  std::string accept;
+  /// Sent by POST as application/x-www-form-urlencoded; without it the request is a GET.
+  std::optional<std::string> form;
+  TlsFiles tls;
+  /// As Proxies::For() says. The proxy resolves the URL's name, so only an address that the URL
+  /// states itself is judged then.
+  std::string proxy;
   std::chrono::milliseconds connect_timeout{};
   /// Longest wait for the next byte of the answer.
   std::chrono::milliseconds stall_timeout{};
@@ -46,7 +69,7 @@ struct HttpGetRequest {
   std::function<absl::Status(std::string_view)> on_body;
 };
 
-struct HttpGetResult {
+struct HttpResult {
   enum class End {
     /// The answer is complete, or its body was not wanted.
     kComplete,
@@ -58,13 +81,25 @@ struct HttpGetResult {
     kStopped,
   };
   End end = End::kBroken;
-  /// Why, unless kComplete.
+  /// Why, unless kComplete. Holds neither targets nor credentials.
   absl::Status status;
   std::optional<std::chrono::seconds> retry_after;
 };
 
-/// One GET on a connection of its own, without following redirects, without credentials, without
-/// the environment's proxies. Blocks; the callbacks run on this thread.
-HttpGetResult HttpGet(const HttpGetRequest& request, Cancellation& cancellation);
+/// HTTP requests one after the other, on connections that are kept for the next one. Redirects are
+/// not followed. Not thread-safe.
+class HttpClient {
+ public:
+  HttpClient();
+  ~HttpClient();
+  HttpClient(HttpClient&&) noexcept;
+
+  /// Blocks; the callbacks run on this thread. Takes `cancellation`'s wake meanwhile.
+  HttpResult Send(const HttpRequest& request, Cancellation& cancellation);
+
+ private:
+  struct Handles;
+  std::unique_ptr<Handles> handles_;
+};
 
 }  // namespace eagle::registry
