@@ -5,6 +5,8 @@ PRESET  ?= release
 JOBS    ?= $(shell nproc)
 # Tests and demo: containerd 2.x is built from source, as Debian 12 has 1.6.
 CONTAINERD2_VERSION ?= 2.3.7
+# Tests: an S3 server, from npm.
+S3RVER_VERSION ?= 3.7.1
 TOOLS   := build/tools
 # Demo: number of nodes, and which containerd they run.
 NODES   ?= 3
@@ -22,8 +24,9 @@ deps: ## Install the Debian packages that are missing
 	@packaging/install-dependencies.sh
 	@packaging/install-isal.sh
 
-tools: deps ## Build containerd 2.x for the tests, if Go is here
+tools: deps ## Get containerd 2.x (if Go is here) and s3rver (npm) for the tests
 	@packaging/install-containerd2.sh $(TOOLS) $(CONTAINERD2_VERSION)
+	@packaging/install-s3rver.sh $(TOOLS)/s3rver $(S3RVER_VERSION)
 
 $(BUILD)/CMakeCache.txt: | deps
 	cmake --preset $(PRESET)

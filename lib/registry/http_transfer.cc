@@ -12,6 +12,7 @@
 #include <memory>
 #include <mutex>
 
+#include "lib/base/digest.h"
 #include "lib/registry/blob_url.h"
 
 namespace eagle::registry {
@@ -149,8 +150,17 @@ HeaderList HeadersOf(const HttpRequest& request) {
     if (curl_slist* longer = curl_slist_append(list, line.c_str())) list = longer;
   };
   if (!request.authorization.empty()) add("Authorization: " + request.authorization);
-  // Without a value curl leaves out its own "*/*".
-  add(request.accept.empty() ? "Accept:" : "Accept: " + request.accept);
+  if (!request.accept.empty()) {
+    add("Accept: " + request.accept);
+  } else if (!request.aws_key) {
+    // Without a value curl leaves out its own "*/*"; but a signature would be of such a line, too.
+    add("Accept:");
+  }
+  if (request.body) add("Content-Type: " + request.content_type);
+  // S3 wants it, and curl signs it as it signs every header of ours.
+  if (request.aws_key) {
+    add("x-amz-content-sha256: " + base::Digest::Of(request.body.value_or("")).hex());
+  }
   if (!request.range.if_range.empty()) add("If-Range: " + request.range.if_range);
   return {list, &curl_slist_free_all};
 }
@@ -163,17 +173,32 @@ void SetTlsOptions(CURL* easy, const TlsFiles& tls) {
   curl_easy_setopt(easy, CURLOPT_SSLKEY, tls.key_file.c_str());
 }
 
+void SetMethod(CURL* easy, const HttpRequest& request) {
+  if (request.body) {
+    // Must outlive the transfer, as the request does.
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
+                     static_cast<curl_off_t>(request.body->size()));
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request.body->data());
+  }
+  if (request.method == "HEAD") {
+    curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+  } else if (request.method != "GET") {
+    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request.method.c_str());
+  }
+  if (!request.aws_key) return;
+  curl_easy_setopt(easy, CURLOPT_AWS_SIGV4,
+                   fmt::format("aws:amz:{}:s3", request.aws_key->region).c_str());
+  curl_easy_setopt(easy, CURLOPT_USERNAME, request.aws_key->id.c_str());
+  curl_easy_setopt(easy, CURLOPT_PASSWORD, request.aws_key->secret.c_str());
+}
+
 void SetRequestOptions(CURL* easy, const HttpRequest& request) {
   curl_easy_setopt(easy, CURLOPT_URL, request.url.str().c_str());
   curl_easy_setopt(easy, CURLOPT_PROXY, request.proxy.c_str());
   curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
                    static_cast<long>(request.connect_timeout.count()));
-  if (request.form) {
-    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
-                     static_cast<curl_off_t>(request.form->size()));
-    curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, request.form->c_str());
-  }
+  SetMethod(easy, request);
   const ByteRange& range = request.range;
   if (range.last) {
     curl_easy_setopt(easy, CURLOPT_RANGE, fmt::format("{}-{}", range.first, *range.last).c_str());

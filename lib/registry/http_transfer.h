@@ -46,6 +46,13 @@ struct ByteRange {
   std::string if_range;
 };
 
+/// Who signs a request to an S3 service (AWS Signature Version 4).
+struct AwsKey {
+  std::string id;
+  std::string secret;
+  std::string region;
+};
+
 struct HttpRequest {
   HttpUrl url;
   Reach reach = Reach::kNowhere;
@@ -54,8 +61,12 @@ struct HttpRequest {
   std::string authorization;
   /// Value of the Accept header; "" for none.
   std::string accept;
-  /// Sent by POST as application/x-www-form-urlencoded; without it the request is a GET.
-  std::optional<std::string> form;
+  std::string method = "GET";
+  /// Nothing: no body. With one go `method` and `content_type`.
+  std::optional<std::string> body;
+  std::string content_type;
+  /// Signs the request; then there is no `authorization`.
+  std::optional<AwsKey> aws_key;
   TlsFiles tls;
   /// As Proxies::For() says. The proxy resolves the URL's name, so only an address that the URL
   /// states itself is judged then.

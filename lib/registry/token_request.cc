@@ -119,7 +119,9 @@ absl::StatusOr<Token> RequestToken(const TokenQuery& query, const Credential& cr
   http.url = query.realm;
   http.accept = "application/json";
   if (!credential.refresh_token.empty()) {
-    http.form = PostForm(query, credential.refresh_token);
+    http.method = "POST";
+    http.body = PostForm(query, credential.refresh_token);
+    http.content_type = "application/x-www-form-urlencoded";
   } else {
     const bool has_query = http.url.target.find('?') != std::string::npos;
     http.url.target += (has_query ? "&" : "?") + GetQuery(query, credential);
