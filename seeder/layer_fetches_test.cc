@@ -26,7 +26,7 @@ class LayerFetchesTest : public ::testing::Test {
     EXPECT_TRUE(storage.ok()) << storage.status();
     storage_ = *std::move(storage);
     uploads_ = std::make_unique<SecondUploads>(*storage_, swarm_, base::KiB(100));
-    origin_ = std::make_unique<OriginFetch>(origins_, *storage_, swarm_, metrics_);
+    origin_ = std::make_unique<OriginFetch>(origins_, *storage_, swarm_, nullptr, metrics_);
     options_.own_peers = {"10.0.0.1:61008"};
     options_.progress_interval = std::chrono::milliseconds(5);
     Restart();

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -21,9 +22,8 @@ constexpr std::chrono::seconds kAnnounceTimeout{2};
 // Disk, piece hashes and SHA-256 in one pass.
 class LayerSink final : public registry::BlobSink {
  public:
-  LayerSink(const LayerRequest& request, Storage& storage, SeederMetrics& metrics,
-            const ProgressCallback& progress)
-      : request_(request), storage_(storage), metrics_(metrics), progress_(progress) {}
+  LayerSink(const LayerRequest& request, Storage& storage, const ProgressCallback& progress)
+      : request_(request), storage_(storage), progress_(progress) {}
 
   absl::Status Begin(std::int64_t size_bytes) override {
     EAGLE_ASSIGN_OR_RETURN(writer_,
@@ -39,7 +39,6 @@ class LayerSink final : public registry::BlobSink {
     torrent_->Update(data);
     hasher_.Update(data);
     written_ += static_cast<std::int64_t>(data.size());
-    metrics_.OriginSent(static_cast<std::int64_t>(data.size()));
     progress_(written_, size_bytes_);
     return absl::OkStatus();
   }
@@ -57,13 +56,39 @@ class LayerSink final : public registry::BlobSink {
  private:
   const LayerRequest& request_;
   Storage& storage_;
-  SeederMetrics& metrics_;
   const ProgressCallback& progress_;
   std::unique_ptr<LayerWriter> writer_;
   std::optional<swarm::TorrentBuilder> torrent_;
   base::Sha256 hasher_;
   std::int64_t size_bytes_ = 0;
   std::int64_t written_ = 0;
+};
+
+// What a registry sends, counted; without what the sink has had from the storage back end.
+class RegistrySink final : public registry::BlobSink {
+ public:
+  RegistrySink(registry::BlobSink& sink, const DurableTier::RestoreResult& tier,
+               SeederMetrics& metrics)
+      : sink_(sink), tier_(tier), skip_(tier.received), metrics_(metrics) {}
+
+  absl::Status Begin(std::int64_t size_bytes) override {
+    if (tier_.restored == DurableTier::Restored::kNo) return sink_.Begin(size_bytes);
+    if (size_bytes == tier_.size_bytes) return absl::OkStatus();
+    return absl::UnavailableError("registry and storage back end differ in the layer's length");
+  }
+  absl::Status Write(std::string_view data) override {
+    metrics_.OriginSent(static_cast<std::int64_t>(data.size()));
+    const auto known = std::min<std::int64_t>(skip_, static_cast<std::int64_t>(data.size()));
+    skip_ -= known;
+    data.remove_prefix(static_cast<std::size_t>(known));
+    return data.empty() ? absl::OkStatus() : sink_.Write(data);
+  }
+
+ private:
+  registry::BlobSink& sink_;
+  const DurableTier::RestoreResult& tier_;
+  std::int64_t skip_;
+  SeederMetrics& metrics_;
 };
 
 OriginResult ResultOf(const absl::Status& status) {
@@ -105,13 +130,25 @@ absl::StatusOr<std::string> OriginFetch::MakeTorrentAgain(const StoredLayer& lay
   return metainfo;
 }
 
+absl::Status OriginFetch::Bring(const LayerRequest& request, registry::BlobSink& sink,
+                                registry::Cancellation& cancellation, bool* from_registry) {
+  DurableTier::RestoreResult tier;
+  if (tier_ != nullptr) tier = tier_->Restore(request.digest, sink, cancellation);
+  if (!tier.status.ok()) return tier.status;
+  if (tier.restored == DurableTier::Restored::kYes) return absl::OkStatus();
+  *from_registry = true;
+  RegistrySink rest(sink, tier, metrics_);
+  return origins_.Fetch(request, rest, cancellation);
+}
+
 absl::StatusOr<std::string> OriginFetch::Fetch(const LayerRequest& request,
                                                const ProgressCallback& progress,
                                                registry::Cancellation& cancellation) {
   const auto start = std::chrono::steady_clock::now();
-  LayerSink sink(request, storage_, metrics_, progress);
-  if (absl::Status status = origins_.Fetch(request, sink, cancellation); !status.ok()) {
-    metrics_.OriginFetchEnded(ResultOf(status));
+  LayerSink sink(request, storage_, progress);
+  bool from_registry = false;
+  if (absl::Status status = Bring(request, sink, cancellation, &from_registry); !status.ok()) {
+    if (from_registry) metrics_.OriginFetchEnded(ResultOf(status));
     return status;
   }
   if (!sink.IsTheLayer()) {
@@ -121,10 +158,12 @@ absl::StatusOr<std::string> OriginFetch::Fetch(const LayerRequest& request,
                                               request.registry, request.digest.str()));
   }
   EAGLE_ASSIGN_OR_RETURN(std::string metainfo, sink.Commit());
-  metrics_.OriginFetchEnded(OriginResult::kOk);
+  if (from_registry) metrics_.OriginFetchEnded(OriginResult::kOk);
+  if (tier_ != nullptr && from_registry) tier_->Keep(request.digest);
   const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(
       std::chrono::steady_clock::now() - start);
-  observe::Info("layer_fetched", "url", request.url(), "ms", took.count());
+  observe::Info(from_registry ? "layer_fetched" : "layer_restored", "url", request.url(), "ms",
+                took.count());
   // While the sink's writer lives, the layer can not be evicted before it is seeded.
   EAGLE_RETURN_IF_ERROR(SeedAndWait(metainfo));
   return metainfo;

@@ -11,6 +11,7 @@
 #include "lib/base/endpoint.h"
 #include "lib/base/file.h"
 #include "lib/observe/log.h"
+#include "seeder/ssi/backends.h"
 
 namespace eagle::seeder {
 namespace {
@@ -95,7 +96,8 @@ absl::Status SeederApp::StartParts(const SeederConfig& config) {
 
   origins_ = std::make_unique<RegistryOrigins>(TableOf(config), ClientOptionsOf(config),
                                                registry::Proxies::FromEnvironment(), clock_);
-  origin_ = std::make_unique<OriginFetch>(*origins_, *storage_, *swarm_, metrics_);
+  EAGLE_RETURN_IF_ERROR(OpenTier(config));
+  origin_ = std::make_unique<OriginFetch>(*origins_, *storage_, *swarm_, tier_.get(), metrics_);
   others_ = std::make_unique<GrpcOtherSeeders>(config.seeders);
   LayerFetchesOptions options;
   options.seeders = config.seeders;
@@ -109,6 +111,20 @@ absl::Status SeederApp::StartParts(const SeederConfig& config) {
   EAGLE_ASSIGN_OR_RETURN(server_, rpc::Server::Start(std::move(server), {service_.get()}));
   observer_ = std::thread([this] { ObserveLoop(); });
   ready_ = true;
+  return absl::OkStatus();
+}
+
+absl::Status SeederApp::OpenTier(const SeederConfig& config) {
+  const StorageBackendConfig& backend = config.storage.backend;
+  EAGLE_ASSIGN_OR_RETURN(auto opened, ssi::OpenBackend(backend.name, backend.options));
+  if (opened == nullptr) return absl::OkStatus();
+  tier_ =
+      std::make_unique<DurableTier>(std::move(opened), *storage_, metrics_, DurableTier::Options());
+  std::vector<base::Digest> stored;
+  for (const StoredLayer& layer : storage_->List()) {
+    if (layer.complete) stored.push_back(layer.digest);
+  }
+  tier_->KeepAll(stored);
   return absl::OkStatus();
 }
 
@@ -138,6 +154,7 @@ SeederApp::~SeederApp() {
   ready_ = false;
   if (server_ != nullptr) server_->SetServing(false);
   if (fetches_ != nullptr) fetches_->Stop();
+  if (tier_ != nullptr) tier_->Stop();
   server_.reset();
   service_.reset();
   if (observer_.joinable()) {

@@ -12,6 +12,7 @@
 #include "lib/observe/ops_server.h"
 #include "lib/process/run.h"
 #include "lib/rpc/server.h"
+#include "seeder/durable_tier.h"
 #include "seeder/file_storage.h"
 #include "seeder/grpc_other_seeders.h"
 #include "seeder/layer_fetches.h"
@@ -39,6 +40,7 @@ class SeederApp final : public process::App, private EvictionListener {
 
   absl::Status StartParts(const SeederConfig& config);
   absl::Status SeedStoredLayers();
+  absl::Status OpenTier(const SeederConfig& config);
   void OnEviction(const base::Digest& digest) override;
   void ObserveLoop();
   void ObserveOnce();
@@ -52,6 +54,8 @@ class SeederApp final : public process::App, private EvictionListener {
   std::unique_ptr<FileStorage> storage_;
   std::unique_ptr<SessionSwarm> swarm_;
   std::unique_ptr<Origins> origins_;
+  /// nullptr where the seeder's own disk is all there is.
+  std::unique_ptr<DurableTier> tier_;
   std::unique_ptr<SecondUploads> uploads_;
   std::unique_ptr<OriginFetch> origin_;
   std::unique_ptr<GrpcOtherSeeders> others_;

@@ -388,6 +388,51 @@ TEST_F(SeederAppTest, EvictionEndsTheTorrentFirst) {
   EXPECT_EQ(registry_->requests().size(), 4u);
 }
 
+TEST_F(SeederAppTest, WhatTheDiskHasEvictedComesBackFromTheBackEnd) {
+  ServeLayers();
+  configs_[0].seeders.clear();
+  configs_[0].storage.limit = base::ByteSize{3 << 19};  // a layer and a half
+  configs_[0].storage.backend.options = {{"directory", dir_.path() + "/tier"}};
+  StartSeeder(0);
+  const std::string first = NewLayer(0);
+  ASSERT_TRUE(Get(0, RequestFor(first), nullptr).ok());
+  // Until then the layer would not be evicted.
+  ASSERT_TRUE(MetricBecomes(0, "eagle_seeder_kept_layers_total{result=\"ok\"} 1"));
+  ASSERT_TRUE(Get(0, RequestFor(NewLayer(0)), nullptr).ok());
+  ASSERT_FALSE(Stored(0, first));
+  ASSERT_TRUE(MetricBecomes(0, "eagle_seeder_kept_layers_total{result=\"ok\"} 2"));
+  ASSERT_TRUE(Get(0, RequestFor(first), nullptr).ok());
+  EXPECT_TRUE(Stored(0, first));
+  EXPECT_EQ(registry_->requests().size(), 2u);
+  EXPECT_TRUE(MetricBecomes(0, "eagle_seeder_restored_bytes_total 1048576"));
+}
+
+TEST_F(SeederAppTest, CredentialsAndRepositoriesOfTheRequestReachTheRegistry) {
+  const std::string layer = NewLayer(0);
+  Serve([&](const registry::FakeRequest& request) {
+    registry::FakeReply reply;
+    if (request.header("Authorization") != "Basic dXNlcjpwYXNz") {
+      reply.status = 401;
+      reply.headers.emplace_back("WWW-Authenticate", "Basic realm=\"lab\"");
+      return reply;
+    }
+    if (request.target.starts_with("/v2/team/app/")) return registry::FakeReply::Of(layer, request);
+    reply.status = 403;
+    return reply;
+  });
+  ASSERT_TRUE(
+      base::WriteFileAtomic(dir_.path() + "/config.json",
+                            R"({"auths":{"registry.lab":{"username":"user","password":"pass"}}})")
+          .ok());
+  for (SeederConfig& config : configs_) config.docker_config = dir_.path() + "/config.json";
+  StartAll();
+  metainfo::MetaInfoRequest request = RequestFor(layer);
+  EXPECT_EQ(Get(1, request, nullptr).error_code(), grpc::StatusCode::PERMISSION_DENIED);
+  // The one that does not own it passes all of the request on.
+  request.add_repositories("team/app");
+  EXPECT_TRUE(Get(1, request, nullptr).ok());
+}
+
 TEST_F(SeederAppTest, IsHealthyAndReady) {
   ServeLayers();
   StartSeeder(0);

@@ -78,6 +78,14 @@ void ReadBittorrent(Section& section, BittorrentConfig* out) {
 void ReadStorage(Section& section, StorageConfig* out) {
   section.Size("limit", &out->limit);
   section.Size("max_layer_size", &out->max_layer_size);
+  section.Map("backend", [&](Section& map) {
+    StorageBackendConfig& backend = out->backend;
+    map.String("name", &backend.name);
+    map.StringMap("options", &backend.options);
+    if (backend.name != "fs" && backend.name != "s3" && !backend.name.starts_with("/")) {
+      map.Problem("name", "must be fs, s3 or a shared object's absolute path");
+    }
+  });
   if (out->limit.bytes <= 0) section.Problem("limit", "must be more than 0");
   if (out->max_layer_size.bytes <= 0) section.Problem("max_layer_size", "must be more than 0");
 }

@@ -21,9 +21,16 @@ struct BittorrentConfig {
   std::vector<std::string> peer_cidrs;
 };
 
+/// What keeps layers for good (ssi/backends.h).
+struct StorageBackendConfig {
+  std::string name = "fs";
+  std::map<std::string, std::string> options;
+};
+
 struct StorageConfig {
   base::ByteSize limit = base::TiB(1);
   base::ByteSize max_layer_size = base::GiB(64);
+  StorageBackendConfig backend;
 };
 
 struct OriginConfig {

@@ -43,6 +43,8 @@ TEST_F(SeederConfigTest, TheExampleShowsTheDefaults) {
   EXPECT_EQ(example->bittorrent.peer_cidrs, defaults.bittorrent.peer_cidrs);
   EXPECT_EQ(example->storage.limit, defaults.storage.limit);
   EXPECT_EQ(example->storage.max_layer_size, defaults.storage.max_layer_size);
+  EXPECT_EQ(example->storage.backend.name, defaults.storage.backend.name);
+  EXPECT_EQ(example->storage.backend.options, defaults.storage.backend.options);
   EXPECT_EQ(example->allow_unlisted_origins, defaults.allow_unlisted_origins);
   EXPECT_EQ(example->docker_config, defaults.docker_config);
   EXPECT_EQ(example->origin.connect_timeout, defaults.origin.connect_timeout);
@@ -95,6 +97,18 @@ origins:
   EXPECT_EQ(config->docker_config, "/etc/docker.json");
 }
 
+TEST_F(SeederConfigTest, AStorageBackEndHasOptionsOfItsOwn) {
+  const auto config = Load(trackers_ + R"(storage:
+  backend:
+    name: s3
+    options: {bucket: layers, path_style: true}
+)");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->storage.backend.name, "s3");
+  EXPECT_EQ(config->storage.backend.options.at("bucket"), "layers");
+  EXPECT_EQ(config->storage.backend.options.at("path_style"), "true");
+}
+
 TEST_F(SeederConfigTest, DockerHubKeepsWhatIsKnownOfIt) {
   const auto config = Load(trackers_ + "origins:\n  docker.io:\n    max_connections: 4\n");
   ASSERT_TRUE(config.ok()) << config.status();
@@ -129,6 +143,7 @@ bittorrent:
   port: 0
 storage:
   limit: 0B
+  backend: {name: tape}
 origins:
   "r:5000":
     endpoint: http://r:5000
@@ -157,6 +172,7 @@ unknown: 1
                            "bittorrent.announce_address:",
                            "bittorrent.port:",
                            "storage.limit: must be more than 0",
+                           "storage.backend.name: must be fs, s3",
                            "origins.r:5000",
                            "origins.s.endpoint:",
                            "origins.t.endpoint: must be scheme, host and port",
