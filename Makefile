@@ -14,7 +14,7 @@ CONTAINERD ?= /usr/bin/containerd
 
 SOURCES = $(shell git ls-files --cached --others --exclude-standard '*.cc' '*.h')
 
-.PHONY: help deps tools build test unit-test demo format format-check asan tsan tidy fuzz clean
+.PHONY: help deps tools build test unit-test bench-restart demo format format-check asan tsan tidy fuzz clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
@@ -39,6 +39,10 @@ test: build tools ## Unit, integration and end-to-end tests (root, for the last)
 
 unit-test: build ## Tests that need neither root nor a containerd
 	ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS) -LE e2e
+
+bench-restart: $(BUILD)/CMakeCache.txt ## Seconds until a seeder with 1,000 layers seeds them again
+	cmake --build $(BUILD) -j $(JOBS) --target seeder_restart_bench
+	$(BUILD)/seeder/seeder_restart_bench 1000
 
 demo: build ## One image on NODES=3 nodes at once; CONTAINERD=path for another containerd
 	python3 e2e/demo.py --bin $(BUILD)/bin --out build/demo --nodes $(NODES) \
