@@ -57,6 +57,19 @@ void DurableTier::Keep(const base::Digest& digest) {
   waiting_.push_back({digest, *std::move(pin)});
 }
 
+absl::StatusOr<bool> DurableTier::Forget(const base::Digest& digest) {
+  const auto there = backend_->Stat(digest.hex());
+  if (absl::IsNotFound(there.status())) return false;
+  EAGLE_RETURN_IF_ERROR(there.status());
+  EAGLE_RETURN_IF_ERROR(backend_->Delete(digest.hex()));
+  return true;
+}
+
+std::int64_t DurableTier::waiting() const {
+  const absl::MutexLock held(&mutex_);
+  return static_cast<std::int64_t>(waiting_.size() + backlog_.size()) + (busy_ ? 1 : 0);
+}
+
 void DurableTier::WaitUntilIdle() {
   const absl::MutexLock held(&mutex_);
   const auto idle = [this] { return waiting_.empty() && backlog_.empty() && !busy_; };

@@ -67,6 +67,12 @@ class DurableTier {
   /// and until nothing new is waiting.
   void KeepAll(const std::vector<base::Digest>& digests);
 
+  /// Deletes the layer from the back end; whether it was there.
+  absl::StatusOr<bool> Forget(const base::Digest& digest);
+
+  /// Layers that are still to be copied.
+  [[nodiscard]] std::int64_t waiting() const;
+
   /// Ends what blocks; nothing is copied or restored any more.
   void Stop();
 
@@ -89,7 +95,7 @@ class DurableTier {
   Storage& storage_;
   SeederMetrics& metrics_;
   const Options options_;
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   bool busy_ ABSL_GUARDED_BY(mutex_) = false;
   std::deque<Waiting> waiting_ ABSL_GUARDED_BY(mutex_);

@@ -67,8 +67,13 @@ class FilePin final : public LayerPin {
 };
 
 StoredLayer LayerOf(blob::BlobRecord record) {
-  return {record.digest, record.size_bytes, record.complete, std::move(record.metainfo),
-          std::move(record.resume_data)};
+  return {record.digest,
+          record.size_bytes,
+          record.complete,
+          std::move(record.metainfo),
+          std::move(record.resume_data),
+          std::move(record.source),
+          record.last_used};
 }
 
 absl::Status AlreadyThere(const base::Digest& digest) {

@@ -1,6 +1,7 @@
 #include "seeder/seeder_app.h"
 
 #include <arpa/inet.h>
+#include <fmt/format.h>
 #include <netinet/in.h>
 
 #include <string>
@@ -109,8 +110,21 @@ absl::Status SeederApp::StartParts(const SeederConfig& config) {
   rpc::ServerOptions server;
   server.addresses = {config.listen};
   EAGLE_ASSIGN_OR_RETURN(server_, rpc::Server::Start(std::move(server), {service_.get()}));
+  EAGLE_RETURN_IF_ERROR(StartAdmin(config));
   observer_ = std::thread([this] { ObserveLoop(); });
   ready_ = true;
+  return absl::OkStatus();
+}
+
+absl::Status SeederApp::StartAdmin(const SeederConfig& config) {
+  admin_ = std::make_unique<LayerAdmin>(*storage_, *swarm_, tier_.get());
+  admin_service_ = std::make_unique<SeederService>(*admin_, *storage_, *swarm_);
+  rpc::ServerOptions options;
+  options.addresses = {config.admin_listen.empty()
+                           ? fmt::format("unix:{}/admin.sock", config.data_dir)
+                           : config.admin_listen};
+  EAGLE_ASSIGN_OR_RETURN(admin_server_,
+                         rpc::Server::Start(std::move(options), {admin_service_.get()}));
   return absl::OkStatus();
 }
 
@@ -157,6 +171,8 @@ SeederApp::~SeederApp() {
   if (tier_ != nullptr) tier_->Stop();
   server_.reset();
   service_.reset();
+  admin_server_.reset();
+  admin_service_.reset();
   if (observer_.joinable()) {
     {
       const absl::MutexLock held(&mutex_);

@@ -42,6 +42,8 @@ struct OriginConfig {
 /// The seeder's settings; config.example.yaml explains each.
 struct SeederConfig {
   std::string listen = "0.0.0.0:55008";
+  /// eagle.seeder.v1; "" is a unix socket in `data_dir`.
+  std::string admin_listen;
   std::string data_dir = "/var/lib/eagle-seeder";
   std::vector<std::string> seeders;
   std::string self;

@@ -34,6 +34,7 @@ TEST_F(SeederConfigTest, TheExampleShowsTheDefaults) {
   ASSERT_TRUE(example.ok()) << example.status();
   const SeederConfig defaults;
   EXPECT_EQ(example->listen, defaults.listen);
+  EXPECT_EQ(example->admin_listen, defaults.admin_listen);
   EXPECT_EQ(example->data_dir, defaults.data_dir);
   EXPECT_EQ(example->bittorrent.listen_address, defaults.bittorrent.listen_address);
   EXPECT_EQ(example->bittorrent.port, defaults.bittorrent.port);
@@ -133,6 +134,7 @@ TEST_F(SeederConfigTest, ARegistryMayHaveNoSettings) {
 
 TEST_F(SeederConfigTest, ReportsEveryProblem) {
   const std::string error = ErrorOf(R"(listen: nowhere
+admin_listen: nowhere
 data_dir: relative
 seeders: ["a:1", "b"]
 self: "c:1"
@@ -164,6 +166,7 @@ log_level: loud
 unknown: 1
 )");
   for (const char* part : {"t.yaml:1:9: listen:",
+                           "admin_listen:",
                            "data_dir: must be an absolute path",
                            "seeders:",
                            "self: must be one",

@@ -64,6 +64,8 @@ class FakeSwarm final : public Swarm {
     removed_.push_back(digest);
   }
 
+  [[nodiscard]] swarm::SessionTotals Totals() const override { return {}; }
+
   void FailSeeds(const absl::Status& status) {
     const absl::MutexLock held(&mutex_);
     seed_status_ = status;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -21,6 +22,9 @@ struct StoredLayer {
   std::string metainfo;
   /// Of an unfinished swarm download.
   std::string resume_data;
+  /// "registry/repository" that it was first asked for from.
+  std::string source;
+  std::chrono::system_clock::time_point last_used;
 };
 
 /// Takes a layer's bytes in order. Not thread-safe. Destroyed without Commit(), nothing is left.
@@ -85,6 +89,7 @@ class Storage {
                                            std::size_t size) = 0;
 
   [[nodiscard]] virtual std::optional<StoredLayer> Find(const base::Digest& digest) = 0;
+  /// The most recently used first.
   [[nodiscard]] virtual std::vector<StoredLayer> List() = 0;
   /// NOT_FOUND when it is not there.
   virtual absl::StatusOr<std::unique_ptr<LayerPin>> Pin(const base::Digest& digest) = 0;
