@@ -209,20 +209,24 @@ TEST_F(DurableTierTest, WhatTheDiskHasAtTheStartIsCopied) {
   EXPECT_TRUE(IsKept("content"));
 }
 
-TEST_F(DurableTierTest, ALayerStaysUntilItIsCopied) {
+TEST_F(DurableTierTest, LayersStayUntilTheyAreCopied) {
   absl::Notification go;
   trouble_.create_waits = &go;
-  const std::string content(60 << 10, 'x');
-  const std::string next(60 << 10, 'y');
-  origins_.Put(content);
-  origins_.Put(next);
-  ASSERT_TRUE(Fetch(content).ok());
+  // Two fill the disk: one is being copied, the other waits for that.
+  const std::string copying(30 << 10, 'x');
+  const std::string waiting(30 << 10, 'y');
+  const std::string next(30 << 10, 'z');
+  for (const std::string& content : {copying, waiting, next}) origins_.Put(content);
+  ASSERT_TRUE(Fetch(copying).ok());
+  ASSERT_TRUE(Fetch(waiting).ok());
   EXPECT_TRUE(absl::IsResourceExhausted(Fetch(next).status()));
+  EXPECT_EQ(tier_->waiting(), 2);
   go.Notify();
   tier_->WaitUntilIdle();
   ASSERT_TRUE(Fetch(next).ok());
-  EXPECT_FALSE(storage_->Find(base::Digest::Of(content)));
-  EXPECT_TRUE(IsKept(content));
+  EXPECT_FALSE(storage_->Find(base::Digest::Of(copying)));
+  EXPECT_TRUE(IsKept(copying));
+  EXPECT_TRUE(IsKept(waiting));
 }
 
 TEST_F(DurableTierTest, CancelEndsARestore) {
