@@ -5,6 +5,8 @@ PRESET  ?= release
 JOBS    ?= $(shell nproc)
 # Tests and demo: containerd 2.x is built from source, as Debian 12 has 1.6.
 CONTAINERD2_VERSION ?= 2.3.7
+# Tests: an S3 server, from npm.
+S3RVER_VERSION ?= 3.7.1
 TOOLS   := build/tools
 # Demo: number of nodes, and which containerd they run.
 NODES   ?= 3
@@ -34,9 +36,10 @@ deps: ## Install the Debian packages that are missing
 	@packaging/install-dependencies.sh
 	@packaging/install-isal.sh
 
-tools: deps ## Build containerd 2.x for the tests, if Go is here
+tools: deps ## Get containerd 2.x (if Go is here) and s3rver (npm) for the tests
 	@packaging/install-containerd2.sh $(TOOLS) $(CONTAINERD2_VERSION)
 	@packaging/install-content-reference.sh $(TOOLS)
+	@packaging/install-s3rver.sh $(TOOLS)/s3rver $(S3RVER_VERSION)
 
 $(BUILD)/CMakeCache.txt: | deps
 	cmake --preset $(PRESET)
@@ -74,6 +77,10 @@ demo: build ## One image on NODES=3 nodes at once; CONTAINERD=path for another c
 	  --containerd $(CONTAINERD)
 
 bench: $(addprefix bench-,$(BENCHES)) ## All benchmarks, one after the other (an hour at most)
+
+bench-restart: build ## Seconds until a seeder with 1,000 layers seeds them again
+	cmake --build $(BUILD) -j $(JOBS) --target seeder_restart_bench
+	$(BUILD)/seeder/seeder_restart_bench 1000
 
 bench-%: build tools ## One of them: BENCHES below; results in build/bench
 	python3 e2e/bench.py --bin $(BUILD)/bin --out build/bench --runs $(RUNS) $(BENCH_FLAGS) $*

@@ -58,9 +58,22 @@ class FileWriter final : public LayerWriter {
   bool committed_ = false;
 };
 
+class FilePin final : public LayerPin {
+ public:
+  explicit FilePin(blob::BlobCache::Pin pin) : pin_(std::move(pin)) {}
+
+ private:
+  const blob::BlobCache::Pin pin_;
+};
+
 StoredLayer LayerOf(blob::BlobRecord record) {
-  return {record.digest, record.size_bytes, record.complete, std::move(record.metainfo),
-          std::move(record.resume_data)};
+  return {record.digest,
+          record.size_bytes,
+          record.complete,
+          std::move(record.metainfo),
+          std::move(record.resume_data),
+          std::move(record.source),
+          record.last_used};
 }
 
 absl::Status AlreadyThere(const base::Digest& digest) {
@@ -151,6 +164,11 @@ std::vector<StoredLayer> FileStorage::List() {
   std::vector<StoredLayer> layers;
   for (blob::BlobRecord& record : cache_->List()) layers.push_back(LayerOf(std::move(record)));
   return layers;
+}
+
+absl::StatusOr<std::unique_ptr<LayerPin>> FileStorage::Pin(const base::Digest& digest) {
+  EAGLE_ASSIGN_OR_RETURN(blob::BlobCache::Pin pin, cache_->Acquire(digest));
+  return std::make_unique<FilePin>(std::move(pin));
 }
 
 void FileStorage::Touch(const base::Digest& digest) {

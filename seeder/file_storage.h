@@ -31,6 +31,7 @@ class FileStorage final : public Storage {
                                    std::size_t size) override;
   std::optional<StoredLayer> Find(const base::Digest& digest) override;
   std::vector<StoredLayer> List() override;
+  absl::StatusOr<std::unique_ptr<LayerPin>> Pin(const base::Digest& digest) override;
   void Touch(const base::Digest& digest) override;
   absl::Status Remove(const base::Digest& digest) override;
   Usage GetUsage() override;

@@ -104,7 +104,7 @@ GrpcOtherSeeders::GrpcOtherSeeders(const std::vector<std::string>& seeders,
   for (const std::string& seeder : seeders) channels_[seeder] = rpc::MakeChannel(seeder);
 }
 
-OtherSeederAnswer GrpcOtherSeeders::Watch(const std::string& seeder, const registry::BlobUrl& url,
+OtherSeederAnswer GrpcOtherSeeders::Watch(const std::string& seeder, const LayerRequest& request,
                                           const ProgressCallback& progress,
                                           registry::Cancellation& cancellation) {
   const auto channel = channels_.find(seeder);
@@ -114,10 +114,9 @@ OtherSeederAnswer GrpcOtherSeeders::Watch(const std::string& seeder, const regis
   const auto stub = metainfo::MetaInfo::NewStub(channel->second);
   grpc::ClientContext context;
   context.AddMetadata(kHopKey, "1");
-  metainfo::MetaInfoRequest request;
-  request.set_url(url.str());
+  const metainfo::MetaInfoRequest message = request.ToProto();
   WatchCall call(progress);
-  call.Start(*stub, context, request);
+  call.Start(*stub, context, message);
   cancellation.SetWake([&context] { context.TryCancel(); });
   const bool ended = call.Wait(silence_);
   cancellation.SetWake(nullptr);

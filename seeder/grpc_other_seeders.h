@@ -26,7 +26,7 @@ class GrpcOtherSeeders final : public OtherSeeders {
   explicit GrpcOtherSeeders(const std::vector<std::string>& seeders,
                             std::chrono::milliseconds silence = std::chrono::seconds(2));
 
-  OtherSeederAnswer Watch(const std::string& seeder, const registry::BlobUrl& url,
+  OtherSeederAnswer Watch(const std::string& seeder, const LayerRequest& request,
                           const ProgressCallback& progress,
                           registry::Cancellation& cancellation) override;
 

@@ -20,7 +20,7 @@ constexpr std::size_t kMaxFailures = 1000;
 
 struct Waiter {
   std::shared_ptr<FetchObserver> observer;
-  registry::BlobUrl url;
+  LayerRequest request;
   Hop hop = Hop::kFromNode;
 };
 
@@ -28,15 +28,11 @@ absl::Status Stopping() {
   return absl::CancelledError("the seeder is shutting down");
 }
 
-std::string SourceOf(const registry::BlobUrl& url) {
-  return fmt::format("{}/{}", url.registry, url.repository);
-}
-
 }  // namespace
 
 // One layer on its way here. `waiters` and `here` belong to the mutex of LayerFetches.
 struct LayerFetches::Fetch {
-  registry::BlobUrl url;
+  LayerRequest request;
   std::vector<Waiter> waiters;
   // Not to be passed on (any more): a seeder asked for it, or nobody else is left.
   bool here = false;
@@ -73,20 +69,20 @@ LayerFetches::~LayerFetches() {
   teller_.join();
 }
 
-void LayerFetches::Watch(const registry::BlobUrl& url, Hop hop,
+void LayerFetches::Watch(const LayerRequest& request, Hop hop,
                          std::shared_ptr<FetchObserver> observer) {
   std::shared_ptr<Fetch> fetch;
   {
     const absl::MutexLock held(&mutex_);
     if (!stopping_) {
-      std::shared_ptr<Fetch>& known = fetches_[url.digest];
+      std::shared_ptr<Fetch>& known = fetches_[request.digest];
       const bool is_new = known == nullptr;
       if (is_new) {
         known = std::make_shared<Fetch>();
-        known->url = url;
+        known->request = request;
       }
       fetch = known;
-      fetch->waiters.push_back({observer, url, hop});
+      fetch->waiters.push_back({observer, request, hop});
       metrics_.CallersWait(++waiting_);
       if (hop == Hop::kFromSeeder && !fetch->here) {
         fetch->here = true;
@@ -115,13 +111,14 @@ void LayerFetches::Start(const std::shared_ptr<Fetch>& fetch) {
 }
 
 void LayerFetches::LookUp(const std::shared_ptr<Fetch>& fetch) {
-  const base::Digest& digest = fetch->url.digest;
+  const base::Digest& digest = fetch->request.digest;
   if (auto layer = storage_.Find(digest); layer && layer->complete && !layer->metainfo.empty()) {
     storage_.Touch(digest);
     return End(fetch,
                LayerAnswer{std::move(layer->metainfo), layer->size_bytes, options_.own_peers});
   }
-  if (absl::Status failure = RecentFailure(fetch->url); !failure.ok()) return End(fetch, failure);
+  if (absl::Status failure = RecentFailure(fetch->request); !failure.ok())
+    return End(fetch, failure);
   bool here = false;
   {
     const absl::MutexLock held(&mutex_);
@@ -146,7 +143,7 @@ std::vector<std::string> LayerFetches::SeedersToAsk(const base::Digest& digest) 
 }
 
 void LayerFetches::PassOn(const std::shared_ptr<Fetch>& fetch) {
-  for (const std::string& seeder : SeedersToAsk(fetch->url.digest)) {
+  for (const std::string& seeder : SeedersToAsk(fetch->request.digest)) {
     if (fetch->passing_on.cancelled()) break;
     {
       const absl::MutexLock held(&mutex_);
@@ -163,9 +160,9 @@ void LayerFetches::PassOn(const std::shared_ptr<Fetch>& fetch) {
 }
 
 bool LayerFetches::AskSeeder(const std::shared_ptr<Fetch>& fetch, const std::string& seeder) {
-  const base::Digest& digest = fetch->url.digest;
+  const base::Digest& digest = fetch->request.digest;
   OtherSeederAnswer result =
-      others_.Watch(seeder, fetch->url, fetch->Progress(), fetch->passing_on);
+      others_.Watch(seeder, fetch->request, fetch->Progress(), fetch->passing_on);
   if (fetch->passing_on.cancelled()) return false;
   if (!result.healthy) {
     metrics_.PassedOn(PassedOnResult::kUnhealthy);
@@ -184,21 +181,21 @@ bool LayerFetches::AskSeeder(const std::shared_ptr<Fetch>& fetch, const std::str
     }
   }
   metrics_.PassedOn(result.answer.ok() ? PassedOnResult::kOk : PassedOnResult::kFailed);
-  if (result.answer.ok()) uploads_.Join(digest, *result.answer, SourceOf(fetch->url));
+  if (result.answer.ok()) uploads_.Join(digest, *result.answer, fetch->request.source());
   End(fetch, result.answer);
   return true;
 }
 
 void LayerFetches::FetchHere(const std::shared_ptr<Fetch>& fetch) {
-  auto metainfo = origin_.Run(fetch->url, fetch->Progress(), fetch->fetching);
+  auto metainfo = origin_.Run(fetch->request, fetch->Progress(), fetch->fetching);
   if (metainfo.ok()) {
     return End(fetch, LayerAnswer{*std::move(metainfo), fetch->bytes_total, options_.own_peers});
   }
   if (!fetch->fetching.cancelled()) {
-    observe::Warn("fetch_failed", "url", fetch->url.str(), "error",
+    observe::Warn("fetch_failed", "url", fetch->request.url(), "error",
                   base::Message(metainfo.status()));
     const absl::MutexLock held(&mutex_);
-    RememberFailure(fetch->url, metainfo.status());
+    RememberFailure(fetch->request, metainfo.status());
   }
   End(fetch, metainfo.status());
 }
@@ -208,22 +205,22 @@ void LayerFetches::End(const std::shared_ptr<Fetch>& fetch,
   std::vector<Waiter> told;
   {
     const absl::MutexLock held(&mutex_);
-    const auto it = fetches_.find(fetch->url.digest);
+    const auto it = fetches_.find(fetch->request.digest);
     if (it == fetches_.end() || it->second != fetch) return;
     fetches_.erase(it);
     told.swap(fetch->waiters);
     if (!answer.ok() && !stopping_) {
       // What one registry refuses, those who named another one may still get there.
       const auto others = std::stable_partition(
-          told.begin(), told.end(), [&](const Waiter& w) { return w.url == fetch->url; });
+          told.begin(), told.end(), [&](const Waiter& w) { return w.request == fetch->request; });
       if (others != told.end()) {
         auto next = std::make_shared<Fetch>();
-        next->url = others->url;
+        next->request = others->request;
         next->waiters.assign(others, told.end());
         next->here = std::any_of(others, told.end(),
                                  [](const Waiter& w) { return w.hop == Hop::kFromSeeder; });
         told.erase(others, told.end());
-        fetches_[next->url.digest] = next;
+        fetches_[next->request.digest] = next;
         Start(next);
       }
     }
@@ -270,17 +267,17 @@ void LayerFetches::TellProgress() {
   }
 }
 
-void LayerFetches::RememberFailure(const registry::BlobUrl& url, const absl::Status& status) {
+void LayerFetches::RememberFailure(const LayerRequest& request, const absl::Status& status) {
   const auto now = clock_.Now();
   std::erase_if(failures_, [&](const auto& entry) { return entry.second.until <= now; });
   if (failures_.size() < kMaxFailures) {
-    failures_[url.str()] = {status, now + options_.failure_memory};
+    failures_[request] = {status, now + options_.failure_memory};
   }
 }
 
-absl::Status LayerFetches::RecentFailure(const registry::BlobUrl& url) {
+absl::Status LayerFetches::RecentFailure(const LayerRequest& request) {
   const absl::MutexLock held(&mutex_);
-  const auto it = failures_.find(url.str());
+  const auto it = failures_.find(request);
   if (it == failures_.end() || it->second.until <= clock_.Now()) return absl::OkStatus();
   return it->second.status;
 }

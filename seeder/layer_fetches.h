@@ -14,7 +14,7 @@
 #include "lib/base/digest.h"
 #include "lib/base/status.h"
 #include "lib/base/thread_pool.h"
-#include "lib/registry/blob_url.h"
+#include "seeder/layer_request.h"
 #include "seeder/origin_fetch.h"
 #include "seeder/other_seeders.h"
 #include "seeder/second_uploads.h"
@@ -68,7 +68,7 @@ class LayerFetches {
   LayerFetches& operator=(const LayerFetches&) = delete;
 
   /// The observer is shared: it may have left while a call to it is on its way.
-  void Watch(const registry::BlobUrl& url, Hop hop, std::shared_ptr<FetchObserver> observer);
+  void Watch(const LayerRequest& request, Hop hop, std::shared_ptr<FetchObserver> observer);
   /// No new call to it begins. Does nothing when it is not waiting.
   void Leave(const base::Digest& digest, const std::shared_ptr<FetchObserver>& observer);
 
@@ -93,9 +93,9 @@ class LayerFetches {
   void TellProgress();
 
   [[nodiscard]] std::vector<std::string> SeedersToAsk(const base::Digest& digest) const;
-  void RememberFailure(const registry::BlobUrl& url, const absl::Status& status)
+  void RememberFailure(const LayerRequest& request, const absl::Status& status)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status RecentFailure(const registry::BlobUrl& url);
+  absl::Status RecentFailure(const LayerRequest& request);
 
   const LayerFetchesOptions options_;
   Storage& storage_;
@@ -109,7 +109,7 @@ class LayerFetches {
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   absl::flat_hash_map<base::Digest, std::shared_ptr<Fetch>> fetches_ ABSL_GUARDED_BY(mutex_);
   std::int64_t waiting_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::map<std::string, Failure> failures_ ABSL_GUARDED_BY(mutex_);
+  std::map<LayerRequest, Failure> failures_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, base::Clock::TimePoint> unhealthy_until_ ABSL_GUARDED_BY(mutex_);
 
   // Apart from each other: a fetch from a registry never waits for another seeder, so that two

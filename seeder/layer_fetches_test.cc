@@ -26,7 +26,7 @@ class LayerFetchesTest : public ::testing::Test {
     EXPECT_TRUE(storage.ok()) << storage.status();
     storage_ = *std::move(storage);
     uploads_ = std::make_unique<SecondUploads>(*storage_, swarm_, base::KiB(100));
-    origin_ = std::make_unique<OriginFetch>(origins_, *storage_, swarm_, metrics_);
+    origin_ = std::make_unique<OriginFetch>(origins_, *storage_, swarm_, nullptr, metrics_);
     options_.own_peers = {"10.0.0.1:61008"};
     options_.progress_interval = std::chrono::milliseconds(5);
     Restart();
@@ -47,9 +47,9 @@ class LayerFetchesTest : public ::testing::Test {
     Restart();
   }
 
-  std::shared_ptr<RecordingObserver> Watch(const registry::BlobUrl& url, Hop hop = Hop::kFromNode) {
+  std::shared_ptr<RecordingObserver> Watch(const LayerRequest& request, Hop hop = Hop::kFromNode) {
     auto observer = std::make_shared<RecordingObserver>();
-    fetches_->Watch(url, hop, observer);
+    fetches_->Watch(request, hop, observer);
     return observer;
   }
 
@@ -185,8 +185,8 @@ TEST_F(LayerFetchesTest, AFailureIsRememberedForAWhile) {
 
 TEST_F(LayerFetchesTest, WhatOneRepositoryRefusesAnotherMayGive) {
   absl::Notification go;
-  origins_.Handle([&](const registry::BlobUrl& url, registry::BlobSink& sink, auto&) {
-    if (url.repository != "private/app") return FakeOrigins::Send("content", sink);
+  origins_.Handle([&](const LayerRequest& request, registry::BlobSink& sink, auto&) {
+    if (request.repositories.front() != "private/app") return FakeOrigins::Send("content", sink);
     go.WaitForNotification();
     return absl::PermissionDeniedError("credentials");
   });
@@ -231,9 +231,9 @@ TEST_F(LayerFetchesTest, PassesOnToTheOwnerAndJoinsTheSwarm) {
   AmongSeeders("a:1");
   const std::string content = OwnedBy("b:1");
   absl::Notification go;
-  others_.Handle([&](const std::string&, const registry::BlobUrl& url,
+  others_.Handle([&](const std::string&, const LayerRequest& request,
                      const ProgressCallback& progress, auto&) -> OtherSeederAnswer {
-    EXPECT_EQ(url, UrlOf(content));
+    EXPECT_EQ(request, UrlOf(content));
     progress(3, 8);
     go.WaitForNotification();
     return {true, LayerAnswer{TorrentOf(content), 0, {"10.0.0.2:61008"}}};

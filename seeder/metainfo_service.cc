@@ -7,6 +7,7 @@
 #include "absl/synchronization/mutex.h"
 #include "lib/rpc/status.h"
 #include "seeder/grpc_other_seeders.h"
+#include "seeder/layer_request.h"
 
 namespace eagle::seeder {
 namespace {
@@ -41,12 +42,12 @@ class GetReactor final : public grpc::ServerUnaryReactor,
              metainfo::MetaInfoReply* reply)
       : fetches_(fetches), metrics_(metrics), context_(context), reply_(reply) {}
 
-  void Start(const std::string& text) {
+  void Start(const metainfo::MetaInfoRequest& message) {
     self_ = shared_from_this();
-    auto url = registry::BlobUrl::Parse(text);
-    if (!url.ok()) return End(url.status());
-    url_ = *url;
-    fetches_.Watch(url_, HopOf(*context_), shared_from_this());
+    auto request = LayerRequest::Parse(message);
+    if (!request.ok()) return End(request.status());
+    request_ = *std::move(request);
+    fetches_.Watch(request_, HopOf(*context_), shared_from_this());
   }
 
   void OnProgress(std::int64_t, std::int64_t) override {}
@@ -58,7 +59,7 @@ class GetReactor final : public grpc::ServerUnaryReactor,
   }
 
   void OnCancel() override {
-    fetches_.Leave(url_.digest, shared_from_this());
+    fetches_.Leave(request_.digest, shared_from_this());
     End(absl::CancelledError("cancelled by the client"));
   }
 
@@ -82,7 +83,7 @@ class GetReactor final : public grpc::ServerUnaryReactor,
   SeederMetrics& metrics_;
   grpc::CallbackServerContext* const context_;
   metainfo::MetaInfoReply* const reply_;
-  registry::BlobUrl url_;
+  LayerRequest request_;
   std::shared_ptr<GetReactor> self_;
   absl::Mutex mutex_;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
@@ -95,12 +96,12 @@ class WatchReactor final : public grpc::ServerWriteReactor<metainfo::MetaInfoPro
   WatchReactor(LayerFetches& fetches, SeederMetrics& metrics, grpc::CallbackServerContext* context)
       : fetches_(fetches), metrics_(metrics), context_(context) {}
 
-  void Start(const std::string& text) {
+  void Start(const metainfo::MetaInfoRequest& message) {
     self_ = shared_from_this();
-    auto url = registry::BlobUrl::Parse(text);
-    if (!url.ok()) return End(url.status());
-    url_ = *url;
-    fetches_.Watch(url_, HopOf(*context_), shared_from_this());
+    auto request = LayerRequest::Parse(message);
+    if (!request.ok()) return End(request.status());
+    request_ = *std::move(request);
+    fetches_.Watch(request_, HopOf(*context_), shared_from_this());
   }
 
   void OnProgress(std::int64_t bytes_fetched, std::int64_t bytes_total) override {
@@ -139,7 +140,7 @@ class WatchReactor final : public grpc::ServerWriteReactor<metainfo::MetaInfoPro
   }
 
   void OnCancel() override {
-    fetches_.Leave(url_.digest, shared_from_this());
+    fetches_.Leave(request_.digest, shared_from_this());
     End(absl::CancelledError("cancelled by the client"));
   }
 
@@ -174,7 +175,7 @@ class WatchReactor final : public grpc::ServerWriteReactor<metainfo::MetaInfoPro
   LayerFetches& fetches_;
   SeederMetrics& metrics_;
   grpc::CallbackServerContext* const context_;
-  registry::BlobUrl url_;
+  LayerRequest request_;
   std::shared_ptr<WatchReactor> self_;
   // Belongs to whoever set `writing_`.
   metainfo::MetaInfoProgress message_;
@@ -190,14 +191,14 @@ grpc::ServerUnaryReactor* MetaInfoService::GetMetaInfo(grpc::CallbackServerConte
                                                        const metainfo::MetaInfoRequest* request,
                                                        metainfo::MetaInfoReply* reply) {
   const auto reactor = std::make_shared<GetReactor>(fetches_, metrics_, context, reply);
-  reactor->Start(request->url());
+  reactor->Start(*request);
   return reactor.get();
 }
 
 grpc::ServerWriteReactor<metainfo::MetaInfoProgress>* MetaInfoService::WatchMetaInfo(
     grpc::CallbackServerContext* context, const metainfo::MetaInfoRequest* request) {
   const auto reactor = std::make_shared<WatchReactor>(fetches_, metrics_, context);
-  reactor->Start(request->url());
+  reactor->Start(*request);
   return reactor.get();
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -21,13 +22,12 @@ constexpr std::chrono::seconds kAnnounceTimeout{2};
 // Disk, piece hashes and SHA-256 in one pass.
 class LayerSink final : public registry::BlobSink {
  public:
-  LayerSink(const registry::BlobUrl& url, Storage& storage, SeederMetrics& metrics,
-            const ProgressCallback& progress)
-      : url_(url), storage_(storage), metrics_(metrics), progress_(progress) {}
+  LayerSink(const LayerRequest& request, Storage& storage, const ProgressCallback& progress)
+      : request_(request), storage_(storage), progress_(progress) {}
 
   absl::Status Begin(std::int64_t size_bytes) override {
-    const std::string source = fmt::format("{}/{}", url_.registry, url_.repository);
-    EAGLE_ASSIGN_OR_RETURN(writer_, storage_.Create(url_.digest, size_bytes, source));
+    EAGLE_ASSIGN_OR_RETURN(writer_,
+                           storage_.Create(request_.digest, size_bytes, request_.source()));
     torrent_.emplace(size_bytes);
     size_bytes_ = size_bytes;
     progress_(0, size_bytes_);
@@ -39,31 +39,56 @@ class LayerSink final : public registry::BlobSink {
     torrent_->Update(data);
     hasher_.Update(data);
     written_ += static_cast<std::int64_t>(data.size());
-    metrics_.OriginSent(static_cast<std::int64_t>(data.size()));
     progress_(written_, size_bytes_);
     return absl::OkStatus();
   }
 
   [[nodiscard]] bool IsTheLayer() const {
-    return written_ == size_bytes_ && hasher_.Current() == url_.digest;
+    return written_ == size_bytes_ && hasher_.Current() == request_.digest;
   }
 
   absl::StatusOr<std::string> Commit() {
-    EAGLE_ASSIGN_OR_RETURN(std::string metainfo, torrent_->Finish(url_.digest));
+    EAGLE_ASSIGN_OR_RETURN(std::string metainfo, torrent_->Finish(request_.digest));
     EAGLE_RETURN_IF_ERROR(writer_->Commit(metainfo));
     return metainfo;
   }
 
  private:
-  const registry::BlobUrl& url_;
+  const LayerRequest& request_;
   Storage& storage_;
-  SeederMetrics& metrics_;
   const ProgressCallback& progress_;
   std::unique_ptr<LayerWriter> writer_;
   std::optional<swarm::TorrentBuilder> torrent_;
   base::Sha256 hasher_;
   std::int64_t size_bytes_ = 0;
   std::int64_t written_ = 0;
+};
+
+// What a registry sends, counted; without what the sink has had from the storage back end.
+class RegistrySink final : public registry::BlobSink {
+ public:
+  RegistrySink(registry::BlobSink& sink, const DurableTier::RestoreResult& tier,
+               SeederMetrics& metrics)
+      : sink_(sink), tier_(tier), skip_(tier.received), metrics_(metrics) {}
+
+  absl::Status Begin(std::int64_t size_bytes) override {
+    if (tier_.restored == DurableTier::Restored::kNo) return sink_.Begin(size_bytes);
+    if (size_bytes == tier_.size_bytes) return absl::OkStatus();
+    return absl::UnavailableError("registry and storage back end differ in the layer's length");
+  }
+  absl::Status Write(std::string_view data) override {
+    metrics_.OriginSent(static_cast<std::int64_t>(data.size()));
+    const auto known = std::min<std::int64_t>(skip_, static_cast<std::int64_t>(data.size()));
+    skip_ -= known;
+    data.remove_prefix(static_cast<std::size_t>(known));
+    return data.empty() ? absl::OkStatus() : sink_.Write(data);
+  }
+
+ private:
+  registry::BlobSink& sink_;
+  const DurableTier::RestoreResult& tier_;
+  std::int64_t skip_;
+  SeederMetrics& metrics_;
 };
 
 OriginResult ResultOf(const absl::Status& status) {
@@ -105,35 +130,49 @@ absl::StatusOr<std::string> OriginFetch::MakeTorrentAgain(const StoredLayer& lay
   return metainfo;
 }
 
-absl::StatusOr<std::string> OriginFetch::Fetch(const registry::BlobUrl& url,
+absl::Status OriginFetch::Bring(const LayerRequest& request, registry::BlobSink& sink,
+                                registry::Cancellation& cancellation, bool* from_registry) {
+  DurableTier::RestoreResult tier;
+  if (tier_ != nullptr) tier = tier_->Restore(request.digest, sink, cancellation);
+  if (!tier.status.ok()) return tier.status;
+  if (tier.restored == DurableTier::Restored::kYes) return absl::OkStatus();
+  *from_registry = true;
+  RegistrySink rest(sink, tier, metrics_);
+  return origins_.Fetch(request, rest, cancellation);
+}
+
+absl::StatusOr<std::string> OriginFetch::Fetch(const LayerRequest& request,
                                                const ProgressCallback& progress,
                                                registry::Cancellation& cancellation) {
   const auto start = std::chrono::steady_clock::now();
-  LayerSink sink(url, storage_, metrics_, progress);
-  if (absl::Status status = origins_.Fetch(url, sink, cancellation); !status.ok()) {
-    metrics_.OriginFetchEnded(ResultOf(status));
+  LayerSink sink(request, storage_, progress);
+  bool from_registry = false;
+  if (absl::Status status = Bring(request, sink, cancellation, &from_registry); !status.ok()) {
+    if (from_registry) metrics_.OriginFetchEnded(ResultOf(status));
     return status;
   }
   if (!sink.IsTheLayer()) {
     metrics_.OriginFetchEnded(OriginResult::kWrongBytes);
-    observe::Error("origin_sent_wrong_bytes", "url", url.str());
-    return absl::UnavailableError(
-        fmt::format("registry {} sent bytes that are not {}", url.registry, url.digest.str()));
+    observe::Error("origin_sent_wrong_bytes", "url", request.url());
+    return absl::UnavailableError(fmt::format("registry {} sent bytes that are not {}",
+                                              request.registry, request.digest.str()));
   }
   EAGLE_ASSIGN_OR_RETURN(std::string metainfo, sink.Commit());
-  metrics_.OriginFetchEnded(OriginResult::kOk);
+  if (from_registry) metrics_.OriginFetchEnded(OriginResult::kOk);
+  if (tier_ != nullptr && from_registry) tier_->Keep(request.digest);
   const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(
       std::chrono::steady_clock::now() - start);
-  observe::Info("layer_fetched", "url", url.str(), "ms", took.count());
+  observe::Info(from_registry ? "layer_fetched" : "layer_restored", "url", request.url(), "ms",
+                took.count());
   // While the sink's writer lives, the layer can not be evicted before it is seeded.
   EAGLE_RETURN_IF_ERROR(SeedAndWait(metainfo));
   return metainfo;
 }
 
-absl::StatusOr<std::string> OriginFetch::Run(const registry::BlobUrl& url,
+absl::StatusOr<std::string> OriginFetch::Run(const LayerRequest& request,
                                              const ProgressCallback& progress,
                                              registry::Cancellation& cancellation) {
-  const auto stored = storage_.Find(url.digest);
+  const auto stored = storage_.Find(request.digest);
   if (stored && stored->complete) {
     progress(stored->size_bytes, stored->size_bytes);
     std::string metainfo = stored->metainfo;
@@ -144,10 +183,10 @@ absl::StatusOr<std::string> OriginFetch::Run(const registry::BlobUrl& url,
     return metainfo;
   }
   if (stored) {
-    swarm_.Remove(url.digest);
-    EAGLE_RETURN_IF_ERROR(storage_.Remove(url.digest));
+    swarm_.Remove(request.digest);
+    EAGLE_RETURN_IF_ERROR(storage_.Remove(request.digest));
   }
-  return Fetch(url, progress, cancellation);
+  return Fetch(request, progress, cancellation);
 }
 
 }  // namespace eagle::seeder

@@ -1,10 +1,14 @@
 #pragma once
 
+#include <utility>
+
+#include "lib/base/clock.h"
 #include "lib/base/status.h"
-#include "lib/registry/blob_url.h"
 #include "lib/registry/cancellation.h"
 #include "lib/registry/origin.h"
+#include "lib/registry/proxies.h"
 #include "lib/registry/registry_client.h"
+#include "seeder/layer_request.h"
 
 namespace eagle::seeder {
 
@@ -13,25 +17,28 @@ class Origins {
  public:
   virtual ~Origins() = default;
   /// Blocks until every byte is in `sink`; errors as registry::Client::FetchBlob().
-  virtual absl::Status Fetch(const registry::BlobUrl& url, registry::BlobSink& sink,
+  virtual absl::Status Fetch(const LayerRequest& request, registry::BlobSink& sink,
                              registry::Cancellation& cancellation) = 0;
 };
 
 /// The registries of the `origins:` table.
 class RegistryOrigins final : public Origins {
  public:
-  RegistryOrigins(registry::OriginTable table, const registry::ClientOptions& options)
-      : table_(std::move(table)), client_(options) {}
+  /// `clock` must outlive it.
+  RegistryOrigins(registry::OriginTable table, const registry::ClientOptions& options,
+                  registry::Proxies proxies, const base::Clock& clock)
+      : table_(std::move(table)), client_(options, std::move(proxies), clock) {}
 
-  absl::Status Fetch(const registry::BlobUrl& url, registry::BlobSink& sink,
+  absl::Status Fetch(const LayerRequest& request, registry::BlobSink& sink,
                      registry::Cancellation& cancellation) override {
-    EAGLE_ASSIGN_OR_RETURN(const registry::Origin origin, table_.Find(url.registry));
-    return client_.FetchBlob(origin, url.repository, url.digest, sink, cancellation);
+    EAGLE_ASSIGN_OR_RETURN(const registry::Origin origin, table_.Find(request.registry));
+    return client_.FetchBlob(origin, {request.repositories, request.digest, request.size_bytes},
+                             sink, cancellation);
   }
 
  private:
   const registry::OriginTable table_;
-  const registry::Client client_;
+  registry::Client client_;
 };
 
 }  // namespace eagle::seeder

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "lib/base/status.h"
-#include "lib/registry/blob_url.h"
 #include "lib/registry/cancellation.h"
+#include "seeder/layer_request.h"
 #include "seeder/origin_fetch.h"
 
 namespace eagle::seeder {
@@ -34,7 +34,7 @@ class OtherSeeders {
   virtual ~OtherSeeders() = default;
   /// Watches the layer at `seeder` (an address of the `seeders:` list) until it has it. Blocks;
   /// `progress` is called on some other thread, but not after the return.
-  virtual OtherSeederAnswer Watch(const std::string& seeder, const registry::BlobUrl& url,
+  virtual OtherSeederAnswer Watch(const std::string& seeder, const LayerRequest& request,
                                   const ProgressCallback& progress,
                                   registry::Cancellation& cancellation) = 0;
 };

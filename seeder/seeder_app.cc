@@ -1,6 +1,7 @@
 #include "seeder/seeder_app.h"
 
 #include <arpa/inet.h>
+#include <fmt/format.h>
 #include <netinet/in.h>
 
 #include <string>
@@ -11,6 +12,7 @@
 #include "lib/base/endpoint.h"
 #include "lib/base/file.h"
 #include "lib/observe/log.h"
+#include "seeder/ssi/backends.h"
 
 namespace eagle::seeder {
 namespace {
@@ -19,8 +21,16 @@ constexpr absl::Duration kObserveInterval = absl::Milliseconds(250);
 
 registry::OriginTable TableOf(const SeederConfig& config) {
   registry::OriginTable table(config.allow_unlisted_origins);
-  for (const auto& [name, registry] : config.origins) {
-    table.Set(name, {registry.endpoint, registry.redirect_hosts, true});
+  registry::Origin unlisted;
+  unlisted.credentials.docker_config = config.docker_config;
+  table.SetUnlisted(unlisted);
+  for (auto [name, origin] : config.origins) {
+    registry::CredentialSource& credentials = origin.credentials;
+    if (credentials.username.empty() && credentials.docker_config.empty()) {
+      credentials.docker_config = config.docker_config;
+    }
+    origin.name = name;
+    table.Set(name, origin);
   }
   return table;
 }
@@ -29,7 +39,7 @@ registry::ClientOptions ClientOptionsOf(const SeederConfig& config) {
   registry::ClientOptions options;
   options.connect_timeout = config.origin.connect_timeout;
   options.stall_timeout = config.origin.stall_timeout;
-  options.attempts = static_cast<int>(config.origin.attempts);
+  options.retries.attempts = static_cast<int>(config.origin.attempts);
   options.max_blob_size = config.storage.max_layer_size;
   return options;
 }
@@ -85,8 +95,10 @@ absl::Status SeederApp::StartParts(const SeederConfig& config) {
   EAGLE_RETURN_IF_ERROR(SeedStoredLayers());
   storage_->SetEvictionListener(this);
 
-  origins_ = std::make_unique<RegistryOrigins>(TableOf(config), ClientOptionsOf(config));
-  origin_ = std::make_unique<OriginFetch>(*origins_, *storage_, *swarm_, metrics_);
+  origins_ = std::make_unique<RegistryOrigins>(TableOf(config), ClientOptionsOf(config),
+                                               registry::Proxies::FromEnvironment(), clock_);
+  EAGLE_RETURN_IF_ERROR(OpenTier(config));
+  origin_ = std::make_unique<OriginFetch>(*origins_, *storage_, *swarm_, tier_.get(), metrics_);
   others_ = std::make_unique<GrpcOtherSeeders>(config.seeders);
   LayerFetchesOptions options;
   options.seeders = config.seeders;
@@ -98,8 +110,35 @@ absl::Status SeederApp::StartParts(const SeederConfig& config) {
   rpc::ServerOptions server;
   server.addresses = {config.listen};
   EAGLE_ASSIGN_OR_RETURN(server_, rpc::Server::Start(std::move(server), {service_.get()}));
+  EAGLE_RETURN_IF_ERROR(StartAdmin(config));
   observer_ = std::thread([this] { ObserveLoop(); });
   ready_ = true;
+  return absl::OkStatus();
+}
+
+absl::Status SeederApp::StartAdmin(const SeederConfig& config) {
+  admin_ = std::make_unique<LayerAdmin>(*storage_, *swarm_, tier_.get());
+  admin_service_ = std::make_unique<SeederService>(*admin_, *storage_, *swarm_);
+  rpc::ServerOptions options;
+  options.addresses = {config.admin_listen.empty()
+                           ? fmt::format("unix:{}/admin.sock", config.data_dir)
+                           : config.admin_listen};
+  EAGLE_ASSIGN_OR_RETURN(admin_server_,
+                         rpc::Server::Start(std::move(options), {admin_service_.get()}));
+  return absl::OkStatus();
+}
+
+absl::Status SeederApp::OpenTier(const SeederConfig& config) {
+  const StorageBackendConfig& backend = config.storage.backend;
+  EAGLE_ASSIGN_OR_RETURN(auto opened, ssi::OpenBackend(backend.name, backend.options));
+  if (opened == nullptr) return absl::OkStatus();
+  tier_ =
+      std::make_unique<DurableTier>(std::move(opened), *storage_, metrics_, DurableTier::Options());
+  std::vector<base::Digest> stored;
+  for (const StoredLayer& layer : storage_->List()) {
+    if (layer.complete) stored.push_back(layer.digest);
+  }
+  tier_->KeepAll(stored);
   return absl::OkStatus();
 }
 
@@ -129,8 +168,11 @@ SeederApp::~SeederApp() {
   ready_ = false;
   if (server_ != nullptr) server_->SetServing(false);
   if (fetches_ != nullptr) fetches_->Stop();
+  if (tier_ != nullptr) tier_->Stop();
   server_.reset();
   service_.reset();
+  admin_server_.reset();
+  admin_service_.reset();
   if (observer_.joinable()) {
     {
       const absl::MutexLock held(&mutex_);

@@ -12,14 +12,17 @@
 #include "lib/observe/ops_server.h"
 #include "lib/process/run.h"
 #include "lib/rpc/server.h"
+#include "seeder/durable_tier.h"
 #include "seeder/file_storage.h"
 #include "seeder/grpc_other_seeders.h"
+#include "seeder/layer_admin.h"
 #include "seeder/layer_fetches.h"
 #include "seeder/metainfo_service.h"
 #include "seeder/origin_fetch.h"
 #include "seeder/second_uploads.h"
 #include "seeder/seeder_config.h"
 #include "seeder/seeder_metrics.h"
+#include "seeder/seeder_service.h"
 #include "seeder/swarm.h"
 
 namespace eagle::seeder {
@@ -39,6 +42,8 @@ class SeederApp final : public process::App, private EvictionListener {
 
   absl::Status StartParts(const SeederConfig& config);
   absl::Status SeedStoredLayers();
+  absl::Status OpenTier(const SeederConfig& config);
+  absl::Status StartAdmin(const SeederConfig& config);
   void OnEviction(const base::Digest& digest) override;
   void ObserveLoop();
   void ObserveOnce();
@@ -52,12 +57,17 @@ class SeederApp final : public process::App, private EvictionListener {
   std::unique_ptr<FileStorage> storage_;
   std::unique_ptr<SessionSwarm> swarm_;
   std::unique_ptr<Origins> origins_;
+  /// nullptr where the seeder's own disk is all there is.
+  std::unique_ptr<DurableTier> tier_;
   std::unique_ptr<SecondUploads> uploads_;
   std::unique_ptr<OriginFetch> origin_;
   std::unique_ptr<GrpcOtherSeeders> others_;
   std::unique_ptr<LayerFetches> fetches_;
   std::unique_ptr<MetaInfoService> service_;
   std::unique_ptr<rpc::Server> server_;
+  std::unique_ptr<LayerAdmin> admin_;
+  std::unique_ptr<SeederService> admin_service_;
+  std::unique_ptr<rpc::Server> admin_server_;
   absl::Mutex mutex_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread observer_;

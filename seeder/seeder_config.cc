@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 
 #include <algorithm>
+#include <optional>
 #include <string_view>
 
 #include "lib/base/endpoint.h"
@@ -77,6 +78,14 @@ void ReadBittorrent(Section& section, BittorrentConfig* out) {
 void ReadStorage(Section& section, StorageConfig* out) {
   section.Size("limit", &out->limit);
   section.Size("max_layer_size", &out->max_layer_size);
+  section.Map("backend", [&](Section& map) {
+    StorageBackendConfig& backend = out->backend;
+    map.String("name", &backend.name);
+    map.StringMap("options", &backend.options);
+    if (backend.name != "fs" && backend.name != "s3" && !backend.name.starts_with("/")) {
+      map.Problem("name", "must be fs, s3 or a shared object's absolute path");
+    }
+  });
   if (out->limit.bytes <= 0) section.Problem("limit", "must be more than 0");
   if (out->max_layer_size.bytes <= 0) section.Problem("max_layer_size", "must be more than 0");
 }
@@ -87,30 +96,98 @@ bool IsRedirectHost(std::string_view host) {
   return registry::IsHostName(host) || IsIpAddress(std::string(host));
 }
 
-void ReadRegistry(const std::string& name, Section& section, SeederConfig* out) {
-  RegistryConfig registry;
-  std::string endpoint = "https://" + name;
-  section.String("endpoint", &endpoint);
-  section.Strings("redirect_hosts", &registry.redirect_hosts);
-  if (!registry::IsHostName(name)) {
-    section.Problem("", "the registry's name must be a host name without scheme and port");
-    return;
-  }
-  const auto url = registry::HttpUrl::Parse(endpoint);
+// An URL of scheme, host and port only.
+std::optional<registry::HttpUrl> ReadEndpoint(Section& section, std::string_view key,
+                                              const std::string& text) {
+  const auto url = registry::HttpUrl::Parse(text);
   if (!url.ok()) {
-    section.Problem("endpoint", std::string(base::Message(url.status())));
-    return;
+    section.Problem(key, std::string(base::Message(url.status())));
+    return std::nullopt;
   }
   if (url->target != "/") {
-    section.Problem("endpoint", "must be scheme, host and port only (https://host:port)");
+    section.Problem(key, "must be scheme, host and port only (https://host:port)");
   }
-  for (const std::string& host : registry.redirect_hosts) {
+  return *url;
+}
+
+void CheckPath(Section& section, std::string_view key, const std::string& path) {
+  if (!path.empty() && !path.starts_with("/")) section.Problem(key, "must be an absolute path");
+}
+
+void ReadCredentials(Section& section, registry::CredentialSource* out) {
+  section.String("username", &out->username);
+  section.String("password_file", &out->password_file);
+  section.String("docker_config", &out->docker_config);
+  CheckPath(section, "password_file", out->password_file);
+  CheckPath(section, "docker_config", out->docker_config);
+  if (out->username.empty() != out->password_file.empty()) {
+    section.Problem("username", "username and password_file belong together");
+  }
+  if (out->username.find(':') != std::string::npos) {
+    section.Problem("username", "must not have a colon");
+  }
+}
+
+void ReadTls(Section& section, registry::TlsFiles* out) {
+  section.String("ca_file", &out->ca_file);
+  section.String("certificate_file", &out->certificate_file);
+  section.String("key_file", &out->key_file);
+  CheckPath(section, "ca_file", out->ca_file);
+  CheckPath(section, "certificate_file", out->certificate_file);
+  CheckPath(section, "key_file", out->key_file);
+  if (out->certificate_file.empty() != out->key_file.empty()) {
+    section.Problem("certificate_file", "certificate_file and key_file belong together");
+  }
+}
+
+void ReadHosts(Section& section, registry::Origin* out) {
+  section.Strings("redirect_hosts", &out->redirect_hosts);
+  section.Strings("token_hosts", &out->token_hosts);
+  for (const std::string& host : out->redirect_hosts) {
     if (IsRedirectHost(host)) continue;
     section.Problem("redirect_hosts",
                     fmt::format("\"{}\" must be a host name without port, *.domain or *", host));
   }
-  registry.endpoint = *url;
-  out->origins[registry::ToLower(name)] = registry;
+  for (const std::string& host : out->token_hosts) {
+    if (registry::IsHostName(host) || IsIpAddress(host)) continue;
+    section.Problem("token_hosts", fmt::format("\"{}\" must be a host name without port", host));
+  }
+}
+
+void ReadLimits(Section& section, registry::Origin* out) {
+  std::int64_t connections = out->max_connections;
+  std::int64_t per_layer = out->connections_per_layer;
+  section.Int("max_connections", &connections, 0, 10'000);
+  section.Int("connections_per_layer", &per_layer, 1, 16);
+  section.Rate("rate_limit", &out->rate_limit);
+  out->max_connections = static_cast<int>(connections);
+  out->connections_per_layer = static_cast<int>(per_layer);
+}
+
+void ReadRegistry(const std::string& name, Section& section, SeederConfig* out) {
+  registry::Origin origin = registry::Origin::Default(name);
+  std::string endpoint = origin.endpoint.origin();
+  std::vector<std::string> mirrors;
+  section.String("endpoint", &endpoint);
+  section.Strings("mirrors", &mirrors);
+  // Where a registry that is listed may send us is for the operator to say.
+  if (!origin.listed) origin.redirect_hosts.clear();
+  origin.listed = true;
+  ReadHosts(section, &origin);
+  section.Map("credentials", [&](Section& map) { ReadCredentials(map, &origin.credentials); });
+  section.Map("tls", [&](Section& map) { ReadTls(map, &origin.tls); });
+  ReadLimits(section, &origin);
+  if (!registry::IsHostName(name)) {
+    section.Problem("", "the registry's name must be a host name without scheme and port");
+    return;
+  }
+  for (const std::string& mirror : mirrors) {
+    if (const auto url = ReadEndpoint(section, "mirrors", mirror)) origin.mirrors.push_back(*url);
+  }
+  const auto url = ReadEndpoint(section, "endpoint", endpoint);
+  if (!url) return;
+  origin.endpoint = *url;
+  out->origins[origin.name] = origin;
 }
 
 void ReadOrigin(Section& section, OriginConfig* out) {
@@ -129,6 +206,8 @@ absl::StatusOr<SeederConfig> LoadConfig(const std::string& path) {
   Section root = document.Root();
   root.String("listen", &config.listen);
   CheckEndpoint(root, "listen", config.listen);
+  root.String("admin_listen", &config.admin_listen);
+  if (!config.admin_listen.empty()) CheckEndpoint(root, "admin_listen", config.admin_listen);
   root.String("data_dir", &config.data_dir);
   if (!config.data_dir.starts_with("/")) root.Problem("data_dir", "must be an absolute path");
   ReadSeeders(root, &config);
@@ -139,6 +218,8 @@ absl::StatusOr<SeederConfig> LoadConfig(const std::string& path) {
     ReadRegistry(name, section, &config);
   });
   root.Bool("allow_unlisted_origins", &config.allow_unlisted_origins);
+  root.String("docker_config", &config.docker_config);
+  CheckPath(root, "docker_config", config.docker_config);
   root.Map("origin", [&](Section& section) { ReadOrigin(section, &config.origin); });
   root.Map("metrics", [&](Section& section) {
     section.String("listen", &config.metrics_listen);

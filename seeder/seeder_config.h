@@ -8,7 +8,7 @@
 
 #include "lib/base/status.h"
 #include "lib/base/units.h"
-#include "lib/registry/http_url.h"
+#include "lib/registry/origin.h"
 
 namespace eagle::seeder {
 
@@ -21,15 +21,16 @@ struct BittorrentConfig {
   std::vector<std::string> peer_cidrs;
 };
 
+/// What keeps layers for good (ssi/backends.h).
+struct StorageBackendConfig {
+  std::string name = "fs";
+  std::map<std::string, std::string> options;
+};
+
 struct StorageConfig {
   base::ByteSize limit = base::TiB(1);
   base::ByteSize max_layer_size = base::GiB(64);
-};
-
-/// One entry of `origins`.
-struct RegistryConfig {
-  registry::HttpUrl endpoint;
-  std::vector<std::string> redirect_hosts;
+  StorageBackendConfig backend;
 };
 
 struct OriginConfig {
@@ -41,6 +42,8 @@ struct OriginConfig {
 /// The seeder's settings; config.example.yaml explains each.
 struct SeederConfig {
   std::string listen = "0.0.0.0:55008";
+  /// eagle.seeder.v1; "" is a unix socket in `data_dir`.
+  std::string admin_listen;
   std::string data_dir = "/var/lib/eagle-seeder";
   std::vector<std::string> seeders;
   std::string self;
@@ -48,8 +51,10 @@ struct SeederConfig {
   BittorrentConfig bittorrent;
   StorageConfig storage;
   /// By the registry's name, in lower case.
-  std::map<std::string, RegistryConfig> origins;
+  std::map<std::string, registry::Origin> origins;
   bool allow_unlisted_origins = true;
+  /// For registries without `credentials` of their own; "" is none.
+  std::string docker_config;
   OriginConfig origin;
   std::string metrics_listen = "0.0.0.0:61012";
   std::string log_level = "info";

@@ -34,6 +34,7 @@ TEST_F(SeederConfigTest, TheExampleShowsTheDefaults) {
   ASSERT_TRUE(example.ok()) << example.status();
   const SeederConfig defaults;
   EXPECT_EQ(example->listen, defaults.listen);
+  EXPECT_EQ(example->admin_listen, defaults.admin_listen);
   EXPECT_EQ(example->data_dir, defaults.data_dir);
   EXPECT_EQ(example->bittorrent.listen_address, defaults.bittorrent.listen_address);
   EXPECT_EQ(example->bittorrent.port, defaults.bittorrent.port);
@@ -43,7 +44,10 @@ TEST_F(SeederConfigTest, TheExampleShowsTheDefaults) {
   EXPECT_EQ(example->bittorrent.peer_cidrs, defaults.bittorrent.peer_cidrs);
   EXPECT_EQ(example->storage.limit, defaults.storage.limit);
   EXPECT_EQ(example->storage.max_layer_size, defaults.storage.max_layer_size);
+  EXPECT_EQ(example->storage.backend.name, defaults.storage.backend.name);
+  EXPECT_EQ(example->storage.backend.options, defaults.storage.backend.options);
   EXPECT_EQ(example->allow_unlisted_origins, defaults.allow_unlisted_origins);
+  EXPECT_EQ(example->docker_config, defaults.docker_config);
   EXPECT_EQ(example->origin.connect_timeout, defaults.origin.connect_timeout);
   EXPECT_EQ(example->origin.stall_timeout, defaults.origin.stall_timeout);
   EXPECT_EQ(example->origin.attempts, defaults.origin.attempts);
@@ -54,6 +58,65 @@ TEST_F(SeederConfigTest, TheExampleShowsTheDefaults) {
   ASSERT_EQ(example->origins.count("registry.lab"), 1u);
   EXPECT_EQ(example->origins.at("registry.lab").endpoint.str(), "http://registry.lab:5000/");
   EXPECT_THAT(example->origins.at("registry.lab").redirect_hosts, ElementsAre("*"));
+  const registry::Origin& shown = example->origins.at("registry.example.com");
+  const registry::Origin usual;
+  EXPECT_EQ(shown.max_connections, usual.max_connections);
+  EXPECT_EQ(shown.connections_per_layer, usual.connections_per_layer);
+  EXPECT_EQ(shown.rate_limit, usual.rate_limit);
+}
+
+TEST_F(SeederConfigTest, AnOriginHasCredentialsMirrorsAndLimits) {
+  const auto config = Load(trackers_ + R"(docker_config: /etc/docker.json
+origins:
+  r.example:
+    mirrors: ["https://m1.example", "http://m2.example:5000"]
+    token_hosts: [auth.example]
+    credentials:
+      username: u
+      password_file: /etc/password
+    tls:
+      ca_file: /etc/ca.pem
+      certificate_file: /etc/cert.pem
+      key_file: /etc/key.pem
+    max_connections: 3
+    rate_limit: 10MiB/s
+    connections_per_layer: 1
+)");
+  ASSERT_TRUE(config.ok()) << config.status();
+  const registry::Origin& origin = config->origins.at("r.example");
+  ASSERT_EQ(origin.mirrors.size(), 2u);
+  EXPECT_EQ(origin.mirrors[1].str(), "http://m2.example:5000/");
+  EXPECT_THAT(origin.token_hosts, ElementsAre("auth.example"));
+  EXPECT_TRUE(origin.redirect_hosts.empty());
+  EXPECT_EQ(origin.credentials.username, "u");
+  EXPECT_EQ(origin.credentials.password_file, "/etc/password");
+  EXPECT_EQ(origin.tls.ca_file, "/etc/ca.pem");
+  EXPECT_EQ(origin.tls.key_file, "/etc/key.pem");
+  EXPECT_EQ(origin.max_connections, 3);
+  EXPECT_EQ(origin.rate_limit.bytes_per_second, 10 << 20);
+  EXPECT_EQ(origin.connections_per_layer, 1);
+  EXPECT_EQ(config->docker_config, "/etc/docker.json");
+}
+
+TEST_F(SeederConfigTest, AStorageBackEndHasOptionsOfItsOwn) {
+  const auto config = Load(trackers_ + R"(storage:
+  backend:
+    name: s3
+    options: {bucket: layers, path_style: true}
+)");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->storage.backend.name, "s3");
+  EXPECT_EQ(config->storage.backend.options.at("bucket"), "layers");
+  EXPECT_EQ(config->storage.backend.options.at("path_style"), "true");
+}
+
+TEST_F(SeederConfigTest, DockerHubKeepsWhatIsKnownOfIt) {
+  const auto config = Load(trackers_ + "origins:\n  docker.io:\n    max_connections: 4\n");
+  ASSERT_TRUE(config.ok()) << config.status();
+  const registry::Origin& origin = config->origins.at("docker.io");
+  EXPECT_EQ(origin.endpoint.str(), "https://registry-1.docker.io/");
+  EXPECT_THAT(origin.redirect_hosts, ElementsAre("*"));
+  EXPECT_THAT(origin.token_hosts, ElementsAre("auth.docker.io"));
 }
 
 TEST_F(SeederConfigTest, TrackersAreAllThatIsNeeded) {
@@ -71,6 +134,7 @@ TEST_F(SeederConfigTest, ARegistryMayHaveNoSettings) {
 
 TEST_F(SeederConfigTest, ReportsEveryProblem) {
   const std::string error = ErrorOf(R"(listen: nowhere
+admin_listen: nowhere
 data_dir: relative
 seeders: ["a:1", "b"]
 self: "c:1"
@@ -81,6 +145,7 @@ bittorrent:
   port: 0
 storage:
   limit: 0B
+  backend: {name: tape}
 origins:
   "r:5000":
     endpoint: http://r:5000
@@ -89,19 +154,43 @@ origins:
   t:
     endpoint: http://t/path
     redirect_hosts: ["a b"]
+    token_hosts: ["*"]
+    mirrors: ["mirror"]
+    credentials: {username: "u:v", docker_config: relative}
+    tls: {certificate_file: /x}
+    connections_per_layer: 0
 origin:
   attempts: 0
   stall_timeout: 0s
 log_level: loud
 unknown: 1
 )");
-  for (const char* part :
-       {"t.yaml:1:9: listen:", "data_dir: must be an absolute path",
-        "seeders:", "self: must be one", "trackers: \"file:///x\"", "bittorrent.listen_address:",
-        "bittorrent.announce_address:", "bittorrent.port:", "storage.limit: must be more than 0",
-        "origins.r:5000", "origins.s.endpoint:",
-        "origins.t.endpoint: must be scheme, host and port", "origins.t.redirect_hosts: \"a b\"",
-        "origin.attempts:", "origin.stall_timeout:", "log_level:", "unknown: unknown key"}) {
+  for (const char* part : {"t.yaml:1:9: listen:",
+                           "admin_listen:",
+                           "data_dir: must be an absolute path",
+                           "seeders:",
+                           "self: must be one",
+                           "trackers: \"file:///x\"",
+                           "bittorrent.listen_address:",
+                           "bittorrent.announce_address:",
+                           "bittorrent.port:",
+                           "storage.limit: must be more than 0",
+                           "storage.backend.name: must be fs, s3",
+                           "origins.r:5000",
+                           "origins.s.endpoint:",
+                           "origins.t.endpoint: must be scheme, host and port",
+                           "origins.t.redirect_hosts: \"a b\"",
+                           "origins.t.token_hosts: \"*\"",
+                           "origins.t.mirrors:",
+                           "credentials.username: must not",
+                           "credentials.username: username and",
+                           "credentials.docker_config: must be an absolute",
+                           "tls.certificate_file: certificate_file and",
+                           "origins.t.connections_per_layer:",
+                           "origin.attempts:",
+                           "origin.stall_timeout:",
+                           "log_level:",
+                           "unknown: unknown key"}) {
     const std::string text(part);
     EXPECT_THAT(error,
                 HasSubstr(text.starts_with("t.yaml") ? "config.yaml" + text.substr(6) : text));

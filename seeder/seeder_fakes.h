@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "lib/swarm/torrent.h"
 #include "seeder/layer_fetches.h"
+#include "seeder/layer_request.h"
 #include "seeder/origins.h"
 #include "seeder/other_seeders.h"
 #include "seeder/swarm.h"
@@ -21,9 +22,9 @@ namespace eagle::seeder {
 /// How long a test waits for what must happen.
 inline constexpr absl::Duration kPatience = absl::Seconds(30);
 
-inline registry::BlobUrl UrlOf(const std::string& content,
-                               const std::string& repository = "library/app") {
-  return {"registry.lab", repository, base::Digest::Of(content)};
+inline LayerRequest UrlOf(const std::string& content,
+                          const std::string& repository = "library/app") {
+  return {"registry.lab", {repository}, base::Digest::Of(content), std::nullopt};
 }
 
 inline std::string TorrentOf(const std::string& content) {
@@ -63,6 +64,8 @@ class FakeSwarm final : public Swarm {
     removed_.push_back(digest);
   }
 
+  [[nodiscard]] swarm::SessionTotals Totals() const override { return {}; }
+
   void FailSeeds(const absl::Status& status) {
     const absl::MutexLock held(&mutex_);
     seed_status_ = status;
@@ -94,7 +97,7 @@ class FakeSwarm final : public Swarm {
 /// A registry without a network: by default it has every layer that Put() gave it.
 class FakeOrigins final : public Origins {
  public:
-  using Handler = std::function<absl::Status(const registry::BlobUrl&, registry::BlobSink&,
+  using Handler = std::function<absl::Status(const LayerRequest&, registry::BlobSink&,
                                              registry::Cancellation&)>;
 
   void Put(const std::string& content) {
@@ -107,19 +110,19 @@ class FakeOrigins final : public Origins {
     handler_ = std::move(handler);
   }
 
-  absl::Status Fetch(const registry::BlobUrl& url, registry::BlobSink& sink,
+  absl::Status Fetch(const LayerRequest& request, registry::BlobSink& sink,
                      registry::Cancellation& cancellation) override {
     Handler handler;
     std::string content;
     {
       const absl::MutexLock held(&mutex_);
-      asked_.push_back(url);
+      asked_.push_back(request);
       handler = handler_;
-      const auto it = contents_.find(url.digest);
+      const auto it = contents_.find(request.digest);
       if (!handler && it == contents_.end()) return absl::NotFoundError("no such layer");
       if (it != contents_.end()) content = it->second;
     }
-    if (handler) return handler(url, sink, cancellation);
+    if (handler) return handler(request, sink, cancellation);
     return Send(content, sink);
   }
 
@@ -130,7 +133,7 @@ class FakeOrigins final : public Origins {
     return sink.Write(std::string_view(content).substr(half));
   }
 
-  std::vector<registry::BlobUrl> asked() {
+  std::vector<LayerRequest> asked() {
     const absl::MutexLock held(&mutex_);
     return asked_;
   }
@@ -144,21 +147,21 @@ class FakeOrigins final : public Origins {
   absl::Mutex mutex_;
   Handler handler_ ABSL_GUARDED_BY(mutex_);
   std::map<base::Digest, std::string> contents_ ABSL_GUARDED_BY(mutex_);
-  std::vector<registry::BlobUrl> asked_ ABSL_GUARDED_BY(mutex_);
+  std::vector<LayerRequest> asked_ ABSL_GUARDED_BY(mutex_);
 };
 
 /// The rest of the cluster; not healthy unless told otherwise.
 class FakeOtherSeeders final : public OtherSeeders {
  public:
   using Handler =
-      std::function<OtherSeederAnswer(const std::string& seeder, const registry::BlobUrl& url,
+      std::function<OtherSeederAnswer(const std::string& seeder, const LayerRequest& request,
                                       const ProgressCallback&, registry::Cancellation&)>;
 
   void Handle(Handler handler) {
     const absl::MutexLock held(&mutex_);
     handler_ = std::move(handler);
   }
-  OtherSeederAnswer Watch(const std::string& seeder, const registry::BlobUrl& url,
+  OtherSeederAnswer Watch(const std::string& seeder, const LayerRequest& request,
                           const ProgressCallback& progress,
                           registry::Cancellation& cancellation) override {
     Handler handler;
@@ -167,7 +170,7 @@ class FakeOtherSeeders final : public OtherSeeders {
       asked_.push_back(seeder);
       handler = handler_;
     }
-    if (handler) return handler(seeder, url, progress, cancellation);
+    if (handler) return handler(seeder, request, progress, cancellation);
     return {false, absl::UnavailableError("connection refused")};
   }
 

@@ -35,6 +35,13 @@ constexpr std::array kPassedOnResults = {std::pair{PassedOnResult::kOk, "ok"},
 SeederMetrics::SeederMetrics(observe::MetricsRegistry& registry)
     : origin_bytes_(registry.AddCounter("eagle_seeder_origin_bytes_total",
                                         "Bytes of layers received from registries.")),
+      restored_bytes_(registry.AddCounter("eagle_seeder_restored_bytes_total",
+                                          "Bytes that came back from the storage back end.")),
+      kept_(registry.AddCounter("eagle_seeder_kept_layers_total",
+                                "Layers copied to the storage back end.", {{"result", "ok"}})),
+      not_kept_(registry.AddCounter("eagle_seeder_kept_layers_total",
+                                    "Layers copied to the storage back end.",
+                                    {{"result", "failed"}})),
       waiting_callers_(
           registry.AddGauge("eagle_seeder_waiting_callers", "Requests that wait for a layer.")),
       stored_bytes_(registry.AddGauge("eagle_seeder_stored_bytes",
@@ -97,6 +104,14 @@ void SeederMetrics::OriginFetchEnded(OriginResult result) {
 
 void SeederMetrics::PassedOn(PassedOnResult result) {
   passed_on_.at(result)->Increment();
+}
+
+void SeederMetrics::Restored(std::int64_t bytes) {
+  restored_bytes_.Add(static_cast<double>(bytes));
+}
+
+void SeederMetrics::LayerKept(bool ok) {
+  (ok ? kept_ : not_kept_).Increment();
 }
 
 void SeederMetrics::CallersWait(std::int64_t callers) {

@@ -40,6 +40,10 @@ class SeederMetrics {
   void OriginSent(std::int64_t bytes);
   void OriginFetchEnded(OriginResult result);
   void PassedOn(PassedOnResult result);
+  /// Bytes that came from the storage back end instead of a registry.
+  void Restored(std::int64_t bytes);
+  /// A layer was copied to the storage back end, or given up.
+  void LayerKept(bool ok);
   void CallersWait(std::int64_t callers);
   /// What the session and the storage count themselves; called again and again.
   void ObserveSwarm(const swarm::SessionTotals& totals);
@@ -57,6 +61,9 @@ class SeederMetrics {
   observe::Counter& origin_bytes_;
   std::map<OriginResult, observe::Counter*> origin_fetches_;
   std::map<PassedOnResult, observe::Counter*> passed_on_;
+  observe::Counter& restored_bytes_;
+  observe::Counter& kept_;
+  observe::Counter& not_kept_;
   observe::Gauge& waiting_callers_;
   observe::Gauge& stored_bytes_;
   observe::Gauge& storage_limit_bytes_;

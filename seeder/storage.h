@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -21,6 +22,9 @@ struct StoredLayer {
   std::string metainfo;
   /// Of an unfinished swarm download.
   std::string resume_data;
+  /// "registry/repository" that it was first asked for from.
+  std::string source;
+  std::chrono::system_clock::time_point last_used;
 };
 
 /// Takes a layer's bytes in order. Not thread-safe. Destroyed without Commit(), nothing is left.
@@ -33,6 +37,12 @@ class LayerWriter {
   virtual absl::Status Commit(const std::string& metainfo) = 0;
 };
 
+/// Keeps a layer from eviction while it lives.
+class LayerPin {
+ public:
+  virtual ~LayerPin() = default;
+};
+
 /// Called before a layer is evicted, so that the swarm lets go of it. May block.
 class EvictionListener {
  public:
@@ -40,9 +50,9 @@ class EvictionListener {
   virtual void OnEviction(const base::Digest& digest) = 0;
 };
 
-/// The seeder's storage (SSI): where layers are kept, behind an interface so that another back end
-/// needs no change elsewhere. Thread-safe; methods may block. The least recently used layers go
-/// when room is needed.
+/// The disk that the seeder works on: the swarm reads from it, and the least recently used layers
+/// go when room is needed. What keeps layers for good is under it (ssi/backend.h). Thread-safe;
+/// methods may block.
 class Storage {
  public:
   struct Usage {
@@ -79,7 +89,10 @@ class Storage {
                                            std::size_t size) = 0;
 
   [[nodiscard]] virtual std::optional<StoredLayer> Find(const base::Digest& digest) = 0;
+  /// The most recently used first.
   [[nodiscard]] virtual std::vector<StoredLayer> List() = 0;
+  /// NOT_FOUND when it is not there.
+  virtual absl::StatusOr<std::unique_ptr<LayerPin>> Pin(const base::Digest& digest) = 0;
   /// Now is the layer's last use.
   virtual void Touch(const base::Digest& digest) = 0;
   virtual absl::Status Remove(const base::Digest& digest) = 0;

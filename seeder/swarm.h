@@ -22,6 +22,7 @@ class Swarm {
                                 const std::vector<std::string>& peers,
                                 swarm::DownloadObserver* observer) = 0;
   virtual void Remove(const base::Digest& digest) = 0;
+  [[nodiscard]] virtual swarm::SessionTotals Totals() const = 0;
 };
 
 /// The swarm of a BitTorrent session, which it owns, so that others may still call it when the
@@ -37,7 +38,7 @@ class SessionSwarm final : public Swarm {
                         swarm::DownloadObserver* observer) override;
   void Remove(const base::Digest& digest) override;
 
-  [[nodiscard]] swarm::SessionTotals Totals() const;
+  [[nodiscard]] swarm::SessionTotals Totals() const override;
   /// Ends the session. Seed() and Download() are UNAVAILABLE from now on, Remove() does nothing.
   void Close();
 

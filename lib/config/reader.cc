@@ -241,6 +241,26 @@ void Section::Map(std::string_view key, const std::function<void(Section&)>& rea
   read(section);
 }
 
+void Section::StringMap(std::string_view key, std::map<std::string, std::string>* out) {
+  node_->asked.emplace(key);
+  const YAML::Node value = node_->Find(key);
+  if (!value.IsDefined() || value.IsNull()) return;
+  if (!value.IsMap()) {
+    state_->Add(value.Mark(), node_->Path(key), "must be a map from names to values");
+    return;
+  }
+  out->clear();
+  for (const auto& entry : value) {
+    const std::string name = entry.first.IsScalar() ? entry.first.Scalar() : "";
+    const std::string path = fmt::format("{}.{}", node_->Path(key), name);
+    if (name.empty() || !entry.second.IsScalar()) {
+      state_->Add(entry.second.Mark(), path, "must be a name with one value");
+    } else if (!out->emplace(name, entry.second.Scalar()).second) {
+      state_->Add(entry.first.Mark(), path, "is given twice");
+    }
+  }
+}
+
 void Section::Table(std::string_view key,
                     const std::function<void(const std::string&, Section&)>& read) {
   node_->asked.emplace(key);

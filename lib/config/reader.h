@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -61,6 +62,8 @@ class Section {
   void Map(std::string_view key, const std::function<void(Section&)>& read);
   /// A map whose keys are names: `read` is called for each in the order of the file.
   void Table(std::string_view key, const std::function<void(const std::string&, Section&)>& read);
+  /// A map from names that are not known here to scalars; it replaces what `*out` holds.
+  void StringMap(std::string_view key, std::map<std::string, std::string>* out);
   /// A sequence of maps.
   void List(std::string_view key, const std::function<void(Section&)>& read);
 

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+#include <string>
+
 namespace eagle::config {
 namespace {
 
@@ -87,6 +90,23 @@ TEST(ConfigReader, ReportsSyntaxErrorsWithTheirPlace) {
 
 TEST(ConfigReader, RefusesATopLevelThatIsNoMap) {
   EXPECT_FALSE(Document::Parse("- a\n- b\n", "t.yaml").ok());
+}
+
+TEST(Config, AMapOfStringsMayHaveAnyNames) {
+  auto document = Document::Parse("options: {b: 1, a: two words, c: true}\n", "x.yaml");
+  ASSERT_TRUE(document.ok());
+  std::map<std::string, std::string> options{{"default", "x"}};
+  document->Root().StringMap("options", &options);
+  EXPECT_TRUE(document->Finish().ok());
+  EXPECT_EQ(options,
+            (std::map<std::string, std::string>{{"a", "two words"}, {"b", "1"}, {"c", "true"}}));
+
+  for (const char* bad : {"options: 7\n", "options: {a: [1]}\n", "options: {[1]: a}\n"}) {
+    auto broken = Document::Parse(bad, "x.yaml");
+    ASSERT_TRUE(broken.ok());
+    broken->Root().StringMap("options", &options);
+    EXPECT_TRUE(absl::IsInvalidArgument(broken->Finish())) << bad;
+  }
 }
 
 }  // namespace

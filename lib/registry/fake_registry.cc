@@ -35,13 +35,26 @@ std::int64_t FakeRequest::first() const {
   return range.empty() ? 0 : std::atoll(range.c_str() + kUnit.size());
 }
 
+std::int64_t FakeRequest::last(std::size_t size) const {
+  const auto end = static_cast<std::int64_t>(size) - 1;
+  const std::size_t dash = range.find('-');
+  if (dash == std::string::npos || dash + 1 == range.size()) return end;
+  return std::min<std::int64_t>(end, std::atoll(range.c_str() + dash + 1));
+}
+
+std::string FakeRequest::header(const std::string& name) const {
+  return HeaderOf(head, name);
+}
+
 FakeReply FakeReply::Of(const std::string& blob, const FakeRequest& request) {
   FakeReply reply;
-  reply.body = blob.substr(static_cast<std::size_t>(request.first()));
+  const std::int64_t last = request.last(blob.size());
+  reply.body = blob.substr(static_cast<std::size_t>(request.first()),
+                           static_cast<std::size_t>(last - request.first() + 1));
   if (!request.range.empty()) {
     reply.status = 206;
-    reply.headers.emplace_back("Content-Range", fmt::format("bytes {}-{}/{}", request.first(),
-                                                            blob.size() - 1, blob.size()));
+    reply.headers.emplace_back("Content-Range",
+                               fmt::format("bytes {}-{}/{}", request.first(), last, blob.size()));
   }
   return reply;
 }
@@ -109,6 +122,18 @@ void FakeRegistry::Serve(int fd) {
     head.append(buffer, static_cast<std::size_t>(n));
   }
   FakeRequest request;
+  const std::size_t head_end = head.find("\r\n\r\n") + 4;
+  request.body = head.substr(head_end);
+  head.resize(head_end);
+  const auto length =
+      static_cast<std::size_t>(std::atoll(HeaderOf(head, "Content-Length").c_str()));
+  while (request.body.size() < length) {
+    char buffer[4096];
+    const ssize_t n = ::recv(fd, buffer, sizeof buffer, 0);
+    if (n <= 0) return;
+    request.body.append(buffer, static_cast<std::size_t>(n));
+  }
+  request.method = head.substr(0, head.find(' '));
   const std::size_t target = head.find(' ') + 1;
   request.target = head.substr(target, head.find(' ', target) - target);
   request.range = HeaderOf(head, "Range");

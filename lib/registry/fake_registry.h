@@ -20,9 +20,16 @@ struct FakeRequest {
   std::string range;
   /// Head of the request as it came.
   std::string head;
+  /// "GET", "POST", ...
+  std::string method;
+  std::string body;
 
   /// First byte of "bytes=<first>-"; 0 without a range.
   [[nodiscard]] std::int64_t first() const;
+  /// Last byte of "bytes=<first>-<last>"; `size` - 1 when it is open.
+  [[nodiscard]] std::int64_t last(std::size_t size) const;
+  /// "" when there is no such header; `name` as curl writes it.
+  [[nodiscard]] std::string header(const std::string& name) const;
 };
 
 struct FakeReply {

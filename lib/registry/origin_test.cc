@@ -78,7 +78,9 @@ TEST(HttpUrl, ResolvesALocation) {
 }
 
 TEST(Origin, SendsOnlyWhereItMay) {
-  Origin origin{Url("https://r.example"), {"cdn.example", "*.store.example"}, true};
+  Origin origin;
+  origin.endpoint = Url("https://r.example");
+  origin.redirect_hosts = {"cdn.example", "*.store.example"};
   EXPECT_EQ(ReachOf(origin, Url("https://r.example:8443/x")), Reach::kAnywhere);
   EXPECT_EQ(ReachOf(origin, Url("https://cdn.example/x")), Reach::kAnywhere);
   EXPECT_EQ(ReachOf(origin, Url("http://cdn.example/x")), Reach::kAnywhere);
@@ -94,6 +96,31 @@ TEST(Origin, SendsOnlyWhereItMay) {
   EXPECT_EQ(ReachOf(origin, Url("https://r.example/x")), Reach::kPublicAndPrivate);
 }
 
+TEST(Origin, CredentialsForATokenGoOnlyWhereTheOriginSays) {
+  Origin origin;
+  origin.endpoint = Url("https://r.example");
+  origin.token_hosts = {"Auth.example"};
+  EXPECT_TRUE(TokenReachOf(origin, Url("https://r.example/token")).with_credentials);
+  EXPECT_TRUE(TokenReachOf(origin, Url("https://auth.example/token")).with_credentials);
+  EXPECT_EQ(TokenReachOf(origin, Url("https://auth.example/token")).reach, Reach::kAnywhere);
+  EXPECT_EQ(TokenReachOf(origin, Url("https://other.example/token")).reach, Reach::kNowhere);
+  // Off TLS a password could be read by anybody.
+  EXPECT_EQ(TokenReachOf(origin, Url("http://auth.example/token")).reach, Reach::kNowhere);
+  EXPECT_FALSE(TokenReachOf(origin, Url("http://auth.example/token")).with_credentials);
+  origin.redirect_hosts = {"*"};
+  EXPECT_EQ(TokenReachOf(origin, Url("https://other.example/token")).reach, Reach::kPublic);
+  EXPECT_FALSE(TokenReachOf(origin, Url("https://other.example/token")).with_credentials);
+}
+
+TEST(Origin, TheClientsCertificateIsForTheEndpoint) {
+  Origin origin;
+  origin.endpoint = Url("https://r.example");
+  origin.tls = {"ca.pem", "cert.pem", "key.pem"};
+  EXPECT_EQ(TlsFor(origin, Url("https://r.example/x")).certificate_file, "cert.pem");
+  EXPECT_EQ(TlsFor(origin, Url("https://cdn.example/x")).certificate_file, "");
+  EXPECT_EQ(TlsFor(origin, Url("https://cdn.example/x")).ca_file, "ca.pem");
+}
+
 TEST(Origin, ReachMeansAddresses) {
   EXPECT_TRUE(Allows(Reach::kAnywhere, AddressClass::kLocal));
   EXPECT_TRUE(Allows(Reach::kPublicAndPrivate, AddressClass::kPrivate));
@@ -106,7 +133,9 @@ TEST(Origin, ReachMeansAddresses) {
 TEST(OriginTable, KnowsDockerIoAndWhatWasSet) {
   OriginTable table(true);
   EXPECT_EQ(table.Find("docker.io")->endpoint.str(), "https://registry-1.docker.io/");
-  table.Set("Registry.Lab", {Url("http://10.0.0.1:5000"), {}, true});
+  Origin lab;
+  lab.endpoint = Url("http://10.0.0.1:5000");
+  table.Set("Registry.Lab", lab);
   EXPECT_EQ(table.Find("registry.lab")->endpoint.str(), "http://10.0.0.1:5000/");
   const auto unlisted = table.Find("quay.io");
   ASSERT_TRUE(unlisted.ok());

@@ -2,14 +2,26 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
 #include <string>
-#include <string_view>
+#include <vector>
 
+#include "absl/synchronization/mutex.h"
+#include "lib/base/clock.h"
 #include "lib/base/digest.h"
 #include "lib/base/status.h"
 #include "lib/base/units.h"
+#include "lib/registry/authorizer.h"
+#include "lib/registry/blob_fetch.h"
+#include "lib/registry/blob_sink.h"
 #include "lib/registry/cancellation.h"
+#include "lib/registry/credentials.h"
 #include "lib/registry/origin.h"
+#include "lib/registry/proxies.h"
+#include "lib/registry/retries.h"
+#include "lib/registry/transfer_gate.h"
 
 namespace eagle::registry {
 
@@ -17,45 +29,59 @@ struct ClientOptions {
   std::chrono::milliseconds connect_timeout{5'000};
   /// Longest wait for the next byte.
   std::chrono::milliseconds stall_timeout{30'000};
-  /// Attempts that may fail in a row; one that brought at least 1 MiB starts the count anew.
-  int attempts = 5;
-  /// Waits before the second attempt; doubled for each further one, and jittered by half.
-  std::chrono::milliseconds retry_delay{250};
-  /// No wait is longer, whatever Retry-After asks for.
-  std::chrono::milliseconds max_retry_delay{10'000};
+  RetryOptions retries;
   base::ByteSize max_blob_size = base::GiB(64);
+  /// From this size on a blob comes in parallel parts, where the origin has
+  /// `connections_per_layer`.
+  base::ByteSize large_blob = base::MiB(64);
+  base::ByteSize part_size = base::MiB(4);
+  /// A mirror that could not be reached is passed over for so long.
+  std::chrono::milliseconds mirror_pause{30'000};
 };
 
-/// Takes a blob's bytes as they come. Called on the thread that fetches. An error ends the fetch,
-/// which then returns it.
-class BlobSink {
- public:
-  virtual ~BlobSink() = default;
-  /// Once, before the first byte: the length that the registry states.
-  virtual absl::Status Begin(std::int64_t size_bytes) = 0;
-  /// In order, each byte once, never more than `size_bytes`.
-  virtual absl::Status Write(std::string_view data) = 0;
+/// A blob that one wants.
+struct BlobRequest {
+  /// Where it may be, in the order in which they are asked; at least one.
+  std::vector<std::string> repositories;
+  base::Digest digest;
+  /// What its manifest says, if anything.
+  std::optional<std::int64_t> size_bytes;
 };
 
-/// Fetches blobs from registries (OCI distribution spec, "Pulling blobs") without credentials, in
-/// constant memory. Thread-safe: every fetch is on its own.
+/// Fetches blobs from registries (OCI distribution spec, "Pulling blobs") in constant memory.
+/// Thread-safe: fetches share tokens, limits and what is known of mirrors, nothing else.
 ///
-/// Redirects are followed hop by hop, five at most, and only where the origin allows (ReachOf()). A
-/// broken connection is resumed by a range request; 429 and 5xx are tried again after a pause.
-/// Nothing is said about the bytes: the caller checks the digest.
+/// Mirrors are asked before the endpoint, each for every repository; the next one goes on where one
+/// broke off. A broken connection is resumed by a range request; 429 and 5xx are tried again after
+/// a pause. Nothing is said about the bytes: the caller checks the digest.
 class Client {
  public:
-  explicit Client(const ClientOptions& options) : options_(options) {}
+  /// `clock` must outlive it.
+  Client(const ClientOptions& options, Proxies proxies, const base::Clock& clock);
 
-  /// Blocks until all bytes are in the sink. Errors beside the sink's own: NOT_FOUND,
-  /// PERMISSION_DENIED (401, 403, a redirect or address that is not allowed), RESOURCE_EXHAUSTED
-  /// (larger than max_blob_size), CANCELLED, UNAVAILABLE (everything else).
-  absl::Status FetchBlob(const Origin& origin, const std::string& repository,
-                         const base::Digest& digest, BlobSink& sink,
-                         Cancellation& cancellation) const;
+  /// Blocks until all bytes are in the sink. Errors beside the sink's own: INVALID_ARGUMENT (not a
+  /// repository), NOT_FOUND, PERMISSION_DENIED (401, 403, no token, a redirect or address that is
+  /// not allowed), RESOURCE_EXHAUSTED (larger than max_blob_size), CANCELLED, UNAVAILABLE (all
+  /// else). They never hold credentials, tokens or signed URLs.
+  absl::Status FetchBlob(const Origin& origin, const BlobRequest& request, BlobSink& sink,
+                         Cancellation& cancellation);
 
  private:
-  ClientOptions options_;
+  std::shared_ptr<TransferGate> GateOf(const Origin& origin);
+  [[nodiscard]] std::vector<Origin> EndpointsOf(const Origin& origin);
+  void PauseMirror(const Origin& mirror);
+  absl::Status FetchFrom(const Origin& endpoint, const BlobRequest& request, TransferGate& gate,
+                         BlobFetch& fetch);
+
+  const ClientOptions options_;
+  const Proxies proxies_;
+  const base::Clock& clock_;
+  Credentials credentials_;
+  Authorizer authorizer_;
+  absl::Mutex mutex_;
+  // Shared with the fetches that use them.
+  std::map<std::string, std::shared_ptr<TransferGate>> gates_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, base::Clock::TimePoint> paused_until_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace eagle::registry

@@ -5,86 +5,15 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <memory>
 #include <thread>
 
-#include "lib/registry/fake_registry.h"
-#include "lib/registry/http_get.h"
+#include "lib/registry/http_transfer.h"
+#include "lib/registry/registry_client_testing.h"
 
 namespace eagle::registry {
 namespace {
 
-using std::chrono::milliseconds;
 using ::testing::HasSubstr;
-
-class StringSink final : public BlobSink {
- public:
-  absl::Status Begin(std::int64_t size_bytes) override {
-    ++begins;
-    size = size_bytes;
-    return begin_status;
-  }
-  absl::Status Write(std::string_view data) override {
-    content += data;
-    if (written != nullptr) *written = true;
-    return write_status;
-  }
-
-  int begins = 0;
-  std::int64_t size = 0;
-  std::string content;
-  absl::Status begin_status;
-  absl::Status write_status;
-  std::atomic<bool>* written = nullptr;
-};
-
-std::string Blob(std::size_t size) {
-  std::string blob(size, '\0');
-  for (std::size_t i = 0; i < size; ++i) blob[i] = static_cast<char>((i * 7 + i / 251) % 256);
-  return blob;
-}
-
-FakeReply Redirect(const std::string& location, int status = 307) {
-  FakeReply reply;
-  reply.status = status;
-  reply.headers.emplace_back("Location", location);
-  reply.body = "this is not the layer";
-  return reply;
-}
-
-class RegistryClientTest : public ::testing::Test {
- protected:
-  void Serve(FakeRegistry::Handler handler) {
-    registry_ = std::make_unique<FakeRegistry>(std::move(handler));
-    origin_.endpoint = *HttpUrl::Parse(registry_->url());
-  }
-
-  absl::Status Fetch() {
-    return Client(options_).FetchBlob(origin_, "library/app", base::Digest::Of(blob_), sink_,
-                                      cancellation_);
-  }
-  // The error's text, after having checked its code.
-  std::string FetchError(absl::StatusCode code) {
-    const absl::Status status = Fetch();
-    EXPECT_EQ(status.code(), code) << status;
-    return std::string(base::Message(status));
-  }
-  // The same server under the name of another host.
-  [[nodiscard]] std::string OtherHost(const std::string& target) const {
-    return fmt::format("http://127.0.0.2:{}{}", registry_->port(), target);
-  }
-
-  const std::string blob_ = Blob(3 << 20);
-  Origin origin_;
-  ClientOptions options_{.connect_timeout = milliseconds(5000),
-                         .stall_timeout = milliseconds(5000),
-                         .attempts = 3,
-                         .retry_delay = milliseconds(1),
-                         .max_retry_delay = milliseconds(20)};
-  StringSink sink_;
-  Cancellation cancellation_;
-  std::unique_ptr<FakeRegistry> registry_;
-};
 
 TEST_F(RegistryClientTest, FetchesABlobByItsUrl) {
   Serve([&](const FakeRequest& request) { return FakeReply::Of(blob_, request); });
@@ -118,7 +47,7 @@ TEST_F(RegistryClientTest, ProgressRestartsTheCountOfAttempts) {
     reply.cut_after = (1 << 20) + 1;
     return reply;
   });
-  options_.attempts = 2;
+  options_.retries.attempts = 2;
   ASSERT_TRUE(Fetch().ok());
   EXPECT_EQ(sink_.content, blob_);
 }
@@ -196,7 +125,7 @@ TEST_F(RegistryClientTest, WaitsAsRetryAfterAsksButNotLonger) {
     }
     return reply;
   });
-  options_.max_retry_delay = milliseconds(300);
+  options_.retries.max_delay = milliseconds(300);
   const auto start = std::chrono::steady_clock::now();
   ASSERT_TRUE(Fetch().ok());
   const auto took = std::chrono::steady_clock::now() - start;
@@ -305,6 +234,65 @@ TEST_F(RegistryClientTest, RefusesALengthThatIsTooLargeEmptyOrUnknown) {
   EXPECT_EQ(sink_.begins, 0);
 }
 
+TEST_F(RegistryClientTest, ALengthThatTheRegistryDoesNotStateMayBeKnown) {
+  bool cut = true;
+  Serve([&](const FakeRequest&) {
+    FakeReply reply;
+    reply.body = blob_;
+    reply.chunked = true;
+    if (std::exchange(cut, false)) reply.cut_after = 1000;
+    return reply;
+  });
+  size_bytes_ = static_cast<std::int64_t>(blob_.size());
+  ASSERT_TRUE(Fetch().ok());
+  EXPECT_EQ(sink_.content, blob_);
+  size_bytes_ = 1000;
+  EXPECT_THAT(FetchError(absl::StatusCode::kUnavailable), HasSubstr("more than it announced"));
+}
+
+TEST_F(RegistryClientTest, ResumesOnlyTheSameRepresentation) {
+  std::string etag = "\"one\"";
+  Serve([&](const FakeRequest& request) {
+    // As RFC 9110, 13.1.5 has it: another one is sent whole.
+    const std::string if_range = request.header("If-Range");
+    FakeRequest whole = request;
+    if (!if_range.empty() && if_range != etag) whole.range = "";
+    FakeReply reply = FakeReply::Of(blob_, whole);
+    reply.headers.emplace_back("ETag", etag);
+    if (request.range.empty()) {
+      reply.cut_after = 1000;
+      etag = "\"two\"";
+    }
+    return reply;
+  });
+  ASSERT_TRUE(Fetch().ok());
+  EXPECT_EQ(sink_.content, blob_);
+  ASSERT_EQ(registry_->requests().size(), 2u);
+  EXPECT_EQ(registry_->requests()[1].header("If-Range"), "\"one\"");
+}
+
+TEST_F(RegistryClientTest, WeakETagsAndThoseOfOtherHostsAreNotSent) {
+  std::string etag = "W/\"weak\"";
+  int redirects = 0;
+  Serve([&](const FakeRequest& request) {
+    if (request.target.starts_with("/v2/") && etag[0] != 'W') {
+      // A second request is sent elsewhere, where the ETag would mean nothing.
+      return Redirect(++redirects == 1 ? OtherHost("/blob") : registry_->url() + "/blob");
+    }
+    FakeReply reply = FakeReply::Of(blob_, request);
+    reply.headers.emplace_back("ETag", etag);
+    if (request.range.empty()) reply.cut_after = 1000;
+    return reply;
+  });
+  origin_.redirect_hosts = {"127.0.0.2"};
+  ASSERT_TRUE(Fetch().ok());
+  etag = "\"strong\"";
+  ASSERT_TRUE(Fetch().ok());
+  for (const FakeRequest& request : registry_->requests()) {
+    EXPECT_EQ(request.header("If-Range"), "") << request.head;
+  }
+}
+
 TEST_F(RegistryClientTest, ALengthThatChangesIsAnError) {
   int asked = 0;
   Serve([&](const FakeRequest&) {
@@ -386,7 +374,7 @@ TEST_F(RegistryClientTest, CancelEndsAPauseBetweenAttempts) {
     reply.status = 503;
     return reply;
   });
-  options_.retry_delay = options_.max_retry_delay = std::chrono::minutes(5);
+  options_.retries.delay = options_.retries.max_delay = std::chrono::minutes(5);
   std::thread canceller([&] {
     while (!asked) std::this_thread::yield();
     cancellation_.Cancel();
@@ -397,8 +385,10 @@ TEST_F(RegistryClientTest, CancelEndsAPauseBetweenAttempts) {
 
 TEST_F(RegistryClientTest, RefusesARepositoryThatIsNone) {
   Serve([&](const FakeRequest& request) { return FakeReply::Of(blob_, request); });
-  EXPECT_TRUE(absl::IsInvalidArgument(Client(options_).FetchBlob(
-      origin_, "../../secret", base::Digest::Of(blob_), sink_, cancellation_)));
+  repositories_ = {"library/app", "../../secret"};
+  FetchError(absl::StatusCode::kInvalidArgument);
+  repositories_.clear();
+  FetchError(absl::StatusCode::kInvalidArgument);
   EXPECT_TRUE(registry_->requests().empty());
 }
 

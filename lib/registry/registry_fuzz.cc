@@ -4,14 +4,18 @@
 #include <string_view>
 
 #include "lib/registry/blob_url.h"
-#include "lib/registry/http_get.h"
+#include "lib/registry/challenge.h"
+#include "lib/registry/docker_config.h"
+#include "lib/registry/http_transfer.h"
 #include "lib/registry/http_url.h"
+#include "lib/registry/token_request.h"
 
 using eagle::registry::BlobUrl;
 using eagle::registry::ContentRange;
 using eagle::registry::HttpUrl;
 
-// The three texts that come from outside: a node's url, a registry's Location and Content-Range.
+// The texts that come from outside: a node's url, a registry's Location, Content-Range and
+// WWW-Authenticate, a token server's answer; and a docker config.json.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   if (const auto url = BlobUrl::Parse(text); url.ok()) {
@@ -25,5 +29,19 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (!again.ok() || *again != *url) std::abort();
   }
   (void)ContentRange::Parse(text);
+  (void)eagle::registry::ParseToken(text);
+  if (const auto challenges = eagle::registry::ParseChallenges(text); challenges.ok()) {
+    for (const auto& challenge : *challenges) {
+      if (challenge.scheme.empty()) std::abort();
+      for (const auto& [name, value] : challenge.parameters) {
+        if (name.empty() || challenge.Parameter(name) != value) std::abort();
+      }
+    }
+  }
+  if (const auto config = eagle::registry::DockerConfig::Parse(text); config.ok()) {
+    const eagle::registry::CredentialQuery query{"registry.example", 443, true, "a/b"};
+    (void)config->Find(query);
+    (void)config->FindHelper(query);
+  }
   return 0;
 }

@@ -19,11 +19,11 @@ extern char** environ;
 
 namespace eagle::testing {
 
-/// A program of ours started as an operator does, its output being read; killed at the end when it
-/// still runs. Not thread-safe.
+/// A program started as an operator does, its output being read; killed at the end when it still
+/// runs. Not thread-safe.
 class Program {
  public:
-  /// `name` as in "eagle-tracker"; from the build's bin folder.
+  /// `name` as in "eagle-tracker", from the build's bin folder; or an absolute path.
   Program(const std::string& name, std::vector<std::string> arguments) {
     int fds[2];
     if (::pipe2(fds, O_CLOEXEC) != 0) std::abort();
@@ -33,7 +33,7 @@ class Program {
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, fds[1], 1);
     posix_spawn_file_actions_adddup2(&actions, fds[1], 2);
-    arguments.insert(arguments.begin(), EAGLE_BIN_DIR "/" + name);
+    arguments.insert(arguments.begin(), name.starts_with("/") ? name : EAGLE_BIN_DIR "/" + name);
     std::vector<char*> argv;
     for (std::string& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);
