@@ -1,5 +1,7 @@
 // Containerd's own applier decides what is right: the same layers through both, trees compared
-// entry by entry.
+// entry by entry. $EAGLE_APPLY_CASES and $EAGLE_APPLY_SEED choose the random ones. With
+// $EAGLE_APPLY_WORKER, a program that runs this one within a sandbox, each layer is unpacked by a
+// worker process there.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -11,12 +13,14 @@
 
 #include "lib/base/file.h"
 #include "lib/testing/temp_dir.h"
+#include "plugin/apply/apply_worker.h"
 #include "plugin/apply/media_type.h"
 #include "plugin/apply/pipeline.h"
 #include "plugin/apply/testing/containerd_oracle.h"
 #include "plugin/apply/testing/random_layer.h"
 #include "plugin/apply/testing/tar_builder.h"
 #include "plugin/apply/testing/tree_snapshot.h"
+#include "plugin/apply/worker_client.h"
 
 namespace eagle::apply {
 namespace {
@@ -34,8 +38,12 @@ absl::StatusOr<ApplyResult> ApplyHere(const std::string& blob, const std::string
   EAGLE_ASSIGN_OR_RETURN(const base::UniqueFd fd, base::OpenFile(dir.path() + "/blob", O_RDONLY));
   EAGLE_ASSIGN_OR_RETURN(const Compression compression, CompressionOf(media_type));
   const Cancellation cancellation;
-  return ApplyLayer(fd.get(), {.compression = compression, .mounts = mounts}, dir.path() + "/mnt",
-                    cancellation);
+  const ApplyRequest request{.compression = compression, .mounts = mounts};
+  if (const char* worker = std::getenv("EAGLE_APPLY_WORKER")) {
+    return WorkerClient({.program = worker, .mount_root = dir.path() + "/mnt"})
+        .Apply(request, fd.get(), cancellation);
+  }
+  return ApplyLayer(fd.get(), request, dir.path() + "/mnt", cancellation);
 }
 
 class Differential : public ::testing::Test {
@@ -261,3 +269,9 @@ TEST_F(Differential, CompressedLayersGiveTheSameTree) {
 
 }  // namespace
 }  // namespace eagle::apply
+
+int main(int argc, char** argv) {
+  if (const auto exit_code = eagle::apply::RunApplyWorker(argc, argv)) return *exit_code;
+  ::testing::InitGoogleTest(&argc, argv);
+  return RUN_ALL_TESTS();
+}
