@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pathlib
 
 from .metrics import read_metrics
 from .process import Process
@@ -73,8 +74,12 @@ class Seeder:
         self.data = lab.folder / host.name / "data"
         self.metrics_url = f"http://{host.address}:{SEEDER_METRICS_PORT}"
         self.data.mkdir(parents=True, exist_ok=True)
+        # Short: the path of a socket has 107 bytes at most.
+        self.admin_socket = pathlib.Path("/run") / host.name / "admin.sock"
+        self.admin_socket.parent.mkdir(parents=True, exist_ok=True)
         config = write_config(lab.folder / host.name / "seeder.yaml", merged({
             "listen": f"0.0.0.0:{SEEDER_PORT}",
+            "admin_listen": f"unix:{self.admin_socket}",
             "data_dir": str(self.data),
             "seeders": services.seeders,
             "self": f"{host.address}:{SEEDER_PORT}",

@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -59,6 +60,20 @@ struct Server::Impl {
   }
 };
 
+namespace {
+
+absl::Status CheckUnixPath(const std::string& address) {
+  constexpr std::size_t kMostBytes = sizeof(sockaddr_un::sun_path) - 1;
+  const std::string_view path = std::string_view(address).substr(kUnixPrefix.size());
+  if (!address.starts_with(kUnixPrefix) || path.size() <= kMostBytes) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      fmt::format("listen on {}: the path has {} bytes and a unix socket's may have {}; choose a "
+                  "shorter one",
+                  address, path.size(), kMostBytes));
+}
+
+}  // namespace
+
 Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options,
@@ -74,6 +89,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options,
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   std::vector<int> ports(options.addresses.size(), 0);
   for (std::size_t i = 0; i < options.addresses.size(); ++i) {
+    EAGLE_RETURN_IF_ERROR(CheckUnixPath(options.addresses[i]));
     builder.AddListeningPort(options.addresses[i], grpc::InsecureServerCredentials(), &ports[i]);
   }
   for (grpc::Service* service : services) builder.RegisterService(service);

@@ -60,6 +60,15 @@ TEST(RpcServer, ServesOnAnInheritedSocket) {
   EXPECT_EQ(Check("unix:" + path), HealthCheckResponse::SERVING);
 }
 
+TEST(RpcServer, AUnixPathThatIsTooLongIsAClearError) {
+  ServerOptions options;
+  options.addresses = {"unix:/tmp/" + std::string(120, 'x')};
+  const auto server = Server::Start(std::move(options), {});
+  EXPECT_EQ(server.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(base::Message(server.status())),
+              ::testing::HasSubstr("choose a shorter one"));
+}
+
 TEST(RpcServer, ATakenPortIsAClearError) {
   auto first = Server::Start({.addresses = {"127.0.0.1:0"}}, {});
   ASSERT_TRUE(first.ok());
