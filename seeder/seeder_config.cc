@@ -207,7 +207,9 @@ absl::StatusOr<SeederConfig> LoadConfig(const std::string& path) {
   root.String("listen", &config.listen);
   CheckEndpoint(root, "listen", config.listen);
   root.String("admin_listen", &config.admin_listen);
-  if (!config.admin_listen.empty()) CheckEndpoint(root, "admin_listen", config.admin_listen);
+  if (!config.admin_listen.empty() && !config.admin_listen.starts_with("unix:/")) {
+    CheckEndpoint(root, "admin_listen", config.admin_listen);
+  }
   root.String("data_dir", &config.data_dir);
   if (!config.data_dir.starts_with("/")) root.Problem("data_dir", "must be an absolute path");
   ReadSeeders(root, &config);
