@@ -126,6 +126,14 @@ TEST_F(SeederConfigTest, TrackersAreAllThatIsNeeded) {
   EXPECT_THAT(ErrorOf(""), HasSubstr("trackers: give the announce URL"));
 }
 
+TEST_F(SeederConfigTest, OperatorsMayComeOverAUnixSocketOrTcp) {
+  for (const std::string address : {"unix:/run/eagle/admin.sock", "127.0.0.1:55009"}) {
+    const auto config = Load(trackers_ + "admin_listen: " + address + "\n");
+    ASSERT_TRUE(config.ok()) << config.status();
+    EXPECT_EQ(config->admin_listen, address);
+  }
+}
+
 TEST_F(SeederConfigTest, ARegistryMayHaveNoSettings) {
   const auto config = Load(trackers_ + "origins:\n  Quay.IO:\n");
   ASSERT_TRUE(config.ok()) << config.status();

@@ -50,7 +50,6 @@ def measure_scenario(bench, report, scenario):
         stock = lab.add_stock_node("stock", bench.containerd)
         lab.start()
         pulls = Pulls(bench, lab, registry, eagle, stock, scenario)
-        pulls.warm_up()
         return [report.run(scenario, **pulls.measure(number)) for number in range(bench.runs)]
 
 
@@ -65,13 +64,18 @@ class Pulls:
         self._stock = stock
         self._scenario = scenario
 
-    def warm_up(self):
-        """A pull while all is well, so that every connection stands when it breaks."""
-        ref = self._push("warm", layer_bytes=2 << 20)
+    def start_fresh(self, number):
+        """A sidecar that remembers no trouble, and a pull while all is well, so that every
+        connection stands when it breaks."""
+        self._eagle.sidecar.stop()
+        self._eagle.sidecar.start()
+        self._eagle.wait_ready()
+        ref = self._push(f"warm-{number}", layer_bytes=2 << 20)
         for node in (self._stock, self._eagle):
             node.pull(ref, via="cri")
 
     def measure(self, number):
+        self.start_fresh(number)
         ref = self._push(number, layer_bytes=LAYER_BYTES * (3 if self._scenario == "stalled" else 1))
         self._stock.pull(ref, via="cri")
         log = self._eagle.plugin.log
