@@ -92,6 +92,11 @@ std::optional<PreheatView> Preheater::Find(const std::string& id) const {
   return it->second->view;
 }
 
+std::int64_t Preheater::waiting() const {
+  const absl::MutexLock held(&mutex_);
+  return static_cast<std::int64_t>(unfinished_);
+}
+
 void Preheater::RunLoop() {
   while (const std::shared_ptr<Job> job = TakeNext()) {
     Tell(job);

@@ -87,6 +87,9 @@ class Preheater {
   /// What is known of it; nothing when it was never submitted, or long ago.
   [[nodiscard]] std::optional<PreheatView> Find(const std::string& id) const;
 
+  /// Images that wait or are fetched.
+  [[nodiscard]] std::int64_t waiting() const;
+
   /// Ends what is fetched; everybody who waits hears kFailed.
   void Stop();
 

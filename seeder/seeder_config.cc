@@ -11,6 +11,7 @@
 #include "lib/base/endpoint.h"
 #include "lib/config/reader.h"
 #include "lib/registry/blob_url.h"
+#include "lib/registry/manifest.h"
 
 namespace eagle::seeder {
 namespace {
@@ -198,6 +199,16 @@ void ReadOrigin(Section& section, OriginConfig* out) {
   CheckPositive(section, "stall_timeout", out->stall_timeout);
 }
 
+void ReadPreheat(Section& section, PreheatConfig* out) {
+  section.Strings("platforms", &out->platforms);
+  section.Int("queue", &out->queue, 1, 100'000);
+  if (out->platforms.empty()) section.Problem("platforms", "name at least one, as linux/amd64");
+  for (const std::string& text : out->platforms) {
+    const auto platform = registry::Platform::Parse(text);
+    if (!platform.ok()) section.Problem("platforms", std::string(base::Message(platform.status())));
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<SeederConfig> LoadConfig(const std::string& path) {
@@ -221,6 +232,7 @@ absl::StatusOr<SeederConfig> LoadConfig(const std::string& path) {
   root.String("docker_config", &config.docker_config);
   CheckPath(root, "docker_config", config.docker_config);
   root.Map("origin", [&](Section& section) { ReadOrigin(section, &config.origin); });
+  root.Map("preheat", [&](Section& section) { ReadPreheat(section, &config.preheat); });
   root.Map("metrics", [&](Section& section) {
     section.String("listen", &config.metrics_listen);
     if (!config.metrics_listen.empty()) CheckEndpoint(section, "listen", config.metrics_listen);
