@@ -111,6 +111,7 @@ absl::Status SeederApp::StartParts(const SeederConfig& config) {
   server.addresses = {config.listen};
   EAGLE_ASSIGN_OR_RETURN(server_, rpc::Server::Start(std::move(server), {service_.get()}));
   EAGLE_RETURN_IF_ERROR(StartPreheater(config));
+  EAGLE_RETURN_IF_ERROR(StartNotifications(config.notifications));
   EAGLE_RETURN_IF_ERROR(StartAdmin(config));
   observer_ = std::thread([this] { ObserveLoop(); });
   ready_ = true;
@@ -132,6 +133,16 @@ absl::Status SeederApp::StartPreheater(const SeederConfig& config) {
         return images_->Run(image, platforms, progress, cancellation);
       },
       [this](const std::string& registry) { return origins_->Allows(registry); }, metrics_);
+  return absl::OkStatus();
+}
+
+absl::Status SeederApp::StartNotifications(const NotificationsConfig& config) {
+  if (config.listen.empty()) return absl::OkStatus();
+  notifications_ = std::make_unique<Notifications>(
+      *preheater_, NotificationSecrets{config.secret_file, config.username, config.password_file});
+  NotificationServerOptions options;
+  options.listen = config.listen;
+  EAGLE_ASSIGN_OR_RETURN(notification_server_, NotificationServer::Start(options, *notifications_));
   return absl::OkStatus();
 }
 
@@ -188,6 +199,7 @@ absl::Status SeederApp::SeedStoredLayers() {
 SeederApp::~SeederApp() {
   ready_ = false;
   if (server_ != nullptr) server_->SetServing(false);
+  notification_server_.reset();
   if (preheater_ != nullptr) preheater_->Stop();
   if (fetches_ != nullptr) fetches_->Stop();
   if (tier_ != nullptr) tier_->Stop();

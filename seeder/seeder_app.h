@@ -20,6 +20,7 @@
 #include "seeder/layer_fetches.h"
 #include "seeder/layer_pins.h"
 #include "seeder/metainfo_service.h"
+#include "seeder/notification_server.h"
 #include "seeder/origin_fetch.h"
 #include "seeder/preheater.h"
 #include "seeder/second_uploads.h"
@@ -39,6 +40,8 @@ class SeederApp final : public process::App, private EvictionListener {
 
   [[nodiscard]] int grpc_port() const { return server_->port(); }
   [[nodiscard]] std::uint16_t metrics_port() const { return ops_->port(); }
+  /// Only with `notifications.listen`.
+  [[nodiscard]] std::uint16_t notifications_port() const { return notification_server_->port(); }
 
  private:
   SeederApp() : metrics_(registry_) {}
@@ -47,6 +50,7 @@ class SeederApp final : public process::App, private EvictionListener {
   absl::Status SeedStoredLayers();
   absl::Status OpenTier(const SeederConfig& config);
   absl::Status StartPreheater(const SeederConfig& config);
+  absl::Status StartNotifications(const NotificationsConfig& config);
   absl::Status StartAdmin(const SeederConfig& config);
   void OnEviction(const base::Digest& digest) override;
   void ObserveLoop();
@@ -71,6 +75,9 @@ class SeederApp final : public process::App, private EvictionListener {
   std::unique_ptr<rpc::Server> server_;
   std::unique_ptr<ImageFetch> images_;
   std::unique_ptr<Preheater> preheater_;
+  std::unique_ptr<Notifications> notifications_;
+  /// nullptr where nothing listens for notifications.
+  std::unique_ptr<NotificationServer> notification_server_;
   std::unique_ptr<LayerPins> pins_;
   std::unique_ptr<LayerAdmin> admin_;
   std::unique_ptr<SeederService> admin_service_;

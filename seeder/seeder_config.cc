@@ -209,6 +209,23 @@ void ReadPreheat(Section& section, PreheatConfig* out) {
   }
 }
 
+void ReadNotifications(Section& section, NotificationsConfig* out) {
+  section.String("listen", &out->listen);
+  section.String("secret_file", &out->secret_file);
+  section.String("username", &out->username);
+  section.String("password_file", &out->password_file);
+  CheckPath(section, "secret_file", out->secret_file);
+  CheckPath(section, "password_file", out->password_file);
+  if (out->username.empty() != out->password_file.empty()) {
+    section.Problem("username", "username and password_file belong together");
+  }
+  if (out->listen.empty()) return;
+  CheckEndpoint(section, "listen", out->listen);
+  if (out->secret_file.empty() && out->username.empty()) {
+    section.Problem("listen", "needs a secret_file, or a username and password_file");
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<SeederConfig> LoadConfig(const std::string& path) {
@@ -233,6 +250,8 @@ absl::StatusOr<SeederConfig> LoadConfig(const std::string& path) {
   CheckPath(root, "docker_config", config.docker_config);
   root.Map("origin", [&](Section& section) { ReadOrigin(section, &config.origin); });
   root.Map("preheat", [&](Section& section) { ReadPreheat(section, &config.preheat); });
+  root.Map("notifications",
+           [&](Section& section) { ReadNotifications(section, &config.notifications); });
   root.Map("metrics", [&](Section& section) {
     section.String("listen", &config.metrics_listen);
     if (!config.metrics_listen.empty()) CheckEndpoint(section, "listen", config.metrics_listen);

@@ -46,6 +46,14 @@ struct PreheatConfig {
   std::int64_t queue = 256;
 };
 
+struct NotificationsConfig {
+  /// "" is off.
+  std::string listen;
+  std::string secret_file;
+  std::string username;
+  std::string password_file;
+};
+
 /// The seeder's settings; config.example.yaml explains each.
 struct SeederConfig {
   std::string listen = "0.0.0.0:55008";
@@ -64,6 +72,7 @@ struct SeederConfig {
   std::string docker_config;
   OriginConfig origin;
   PreheatConfig preheat;
+  NotificationsConfig notifications;
   std::string metrics_listen = "0.0.0.0:61012";
   std::string log_level = "info";
 };
