@@ -43,7 +43,9 @@ absl::Status LayerPins::Pin(const base::Digest& digest) {
   const auto layer = storage_.Find(digest);
   if (!layer || !layer->complete) {
     return absl::NotFoundError(
-        fmt::format("{} is not here; preheat its image first", digest.str()));
+        fmt::format("{} is not here as a whole; preheat its image, or wait until it has come from "
+                    "the swarm",
+                    digest.str()));
   }
   EAGLE_ASSIGN_OR_RETURN(auto pin, storage_.Pin(digest));
   const absl::MutexLock held(&mutex_);

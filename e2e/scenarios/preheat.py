@@ -59,6 +59,13 @@ class PreheatCase(LabCase):
         return subprocess.run([self.lab.program("eaglectl"), *args, "--seeder", address],
                               capture_output=True, text=True, timeout=60, check=False)
 
+    def listed(self, digest):
+        """What the first seeder says of a layer."""
+        done = self.eaglectl("seeder", "ls", digest, "-o", "json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        layers = json.loads(done.stdout)["layers"]
+        return layers[0] if layers else {"complete": False}
+
 
 class PushTest(PreheatCase):
     def test_pushed_image_is_in_the_swarm_before_a_node_asks(self):
@@ -88,11 +95,12 @@ class PushTest(PreheatCase):
         self.assertEqual(int(last["bytes_done"]), self.image.layer_bytes)
         self.assert_each_layer_left_registry_once()
 
+        # A seeder that does not own a layer has it from the swarm a little later.
         digest = self.image.layer_digests[0]
+        wait_until(lambda: self.listed(digest)["complete"], "the layer on this seeder's own disk")
         self.assertEqual(self.eaglectl("seeder", "pin", digest).returncode, 0)
         self.assertIn("unpin it first", self.eaglectl("seeder", "rm", digest).stderr)
-        listed = json.loads(self.eaglectl("seeder", "ls", digest, "-o", "json").stdout)
-        self.assertTrue(listed["layers"][0]["pinned"])
+        self.assertTrue(self.listed(digest)["pinned"])
         self.assertEqual(self.eaglectl("seeder", "unpin", digest).returncode, 0)
         self.assertEqual(self.eaglectl("seeder", "rm", digest).returncode, 0)
         self.assertIn("stored:", self.eaglectl("seeder", "status").stdout)
