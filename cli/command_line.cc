@@ -13,6 +13,8 @@
 #include "cli/doctor.h"
 #include "cli/exit_code.h"
 #include "cli/plugin_command.h"
+#include "cli/preheat_command.h"
+#include "cli/seeder_command.h"
 #include "cli/store_command.h"
 #include "lib/observe/build_info.h"
 
@@ -26,6 +28,9 @@ using Action = std::function<int()>;
 struct Arguments {
   PluginCall plugin;
   StoreCall store;
+  PreheatCall preheat;
+  SeederCall seeder;
+  std::string digest;
   DoctorOptions doctor;
   RenderOptions render;
   HostOptions render_host;
@@ -164,6 +169,44 @@ void AddStore(CLI::App& app, Arguments* all) {
   verify->callback([all] { all->action = [all] { return Verify(all->store, all->rate); }; });
 }
 
+void AddPreheat(CLI::App& app, Arguments* all) {
+  CLI::App* preheat = app.add_subcommand(
+      "preheat", "bring an image's layers into the swarm before nodes ask for them");
+  PreheatCall* call = &all->preheat;
+  preheat->add_option("image", call->image, "as in `ctr images pull`")->required();
+  preheat->add_option("--platform", call->platforms,
+                      "os/architecture[/variant], may be repeated (default: the seeder's own)");
+  preheat->add_flag("--wait", call->wait, "until every layer is there, with progress");
+  preheat->add_option("--seeder", call->address, "a seeder's admin address")->capture_default_str();
+  AddOutput(preheat, &call->json);
+  preheat->callback([all] { all->action = [all] { return Preheat(all->preheat); }; });
+}
+
+void AddSeeder(CLI::App& app, Arguments* all) {
+  CLI::App* seeder = app.add_subcommand("seeder", "the layers on a seeder's disk");
+  seeder->require_subcommand(1);
+  CLI::App* ls = seeder->add_subcommand("ls", "every layer, the most recently used first");
+  CLI::App* rm = seeder->add_subcommand("rm", "remove a layer; the next request fetches it again");
+  CLI::App* pin = seeder->add_subcommand("pin", "keep a layer from eviction, over restarts");
+  CLI::App* unpin = seeder->add_subcommand("unpin", "let a layer be evicted again");
+  CLI::App* status = seeder->add_subcommand("status", "what the seeder holds and does");
+  ls->add_option("digest", all->digest, "only those that begin so");
+  rm->add_flag("--from-backend", all->seeder.from_backend, "also where the back end keeps it");
+  for (CLI::App* command : {rm, pin, unpin}) {
+    command->add_option("digest", all->digest, "sha256:...")->required();
+  }
+  for (CLI::App* command : {ls, rm, pin, unpin, status}) {
+    command->add_option("--seeder", all->seeder.address, "its admin address")
+        ->capture_default_str();
+    AddOutput(command, &all->seeder.json);
+  }
+  ls->callback([all] { all->action = [all] { return SeederLs(all->seeder, all->digest); }; });
+  rm->callback([all] { all->action = [all] { return SeederRm(all->seeder, all->digest); }; });
+  pin->callback([all] { all->action = [all] { return SeederPin(all->seeder, all->digest); }; });
+  unpin->callback([all] { all->action = [all] { return SeederUnpin(all->seeder, all->digest); }; });
+  status->callback([all] { all->action = [all] { return SeederStatus(all->seeder); }; });
+}
+
 }  // namespace
 
 int RunCommandLine(int argc, char** argv) {
@@ -175,6 +218,8 @@ int RunCommandLine(int argc, char** argv) {
   AddDoctor(app, &all);
   AddConfig(app, &all);
   AddStore(app, &all);
+  AddPreheat(app, &all);
+  AddSeeder(app, &all);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

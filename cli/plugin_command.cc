@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <google/protobuf/util/json_util.h>
 #include <grpcpp/grpcpp.h>
 #include <unistd.h>
 
@@ -12,6 +11,7 @@
 
 #include "api/plugin/plugin.grpc.pb.h"
 #include "cli/exit_code.h"
+#include "cli/proto_json.h"
 #include "lib/rpc/channel.h"
 
 namespace eagle::cli {
@@ -41,17 +41,6 @@ int Failed(const PluginCall& call, const grpc::Status& status) {
   }
   std::cerr << "eaglectl: " << status.error_message() << remedy << '\n';
   return kFailed;
-}
-
-int PrintJson(const google::protobuf::Message& message) {
-  google::protobuf::util::JsonPrintOptions options;
-  options.add_whitespace = true;
-  options.always_print_primitive_fields = true;
-  options.preserve_proto_field_names = true;
-  std::string text;
-  if (!google::protobuf::util::MessageToJsonString(message, &text, options).ok()) return kFailed;
-  std::cout << text;
-  return kDone;
 }
 
 // "on", or "off" and who says so.

@@ -24,6 +24,9 @@ LayerAdmin::Listing LayerAdmin::List(std::string_view digest_prefix, std::size_t
 }
 
 absl::Status LayerAdmin::Remove(const base::Digest& digest, From from) {
+  if (pins_.Has(digest)) {
+    return absl::FailedPreconditionError(fmt::format("{} is pinned; unpin it first", digest.str()));
+  }
   bool found = false;
   // From the back end first: otherwise a request in between would bring the layer back.
   if (from == From::kDiskAndBackend && tier_ != nullptr) {

@@ -8,6 +8,7 @@
 #include "lib/base/digest.h"
 #include "lib/base/status.h"
 #include "seeder/durable_tier.h"
+#include "seeder/layer_pins.h"
 #include "seeder/storage.h"
 #include "seeder/swarm.h"
 
@@ -17,8 +18,8 @@ namespace eagle::seeder {
 class LayerAdmin {
  public:
   /// All of these must outlive it; `tier` is nullptr where there is none.
-  LayerAdmin(Storage& storage, Swarm& swarm, DurableTier* tier)
-      : storage_(storage), swarm_(swarm), tier_(tier) {}
+  LayerAdmin(Storage& storage, Swarm& swarm, LayerPins& pins, DurableTier* tier)
+      : storage_(storage), swarm_(swarm), pins_(pins), tier_(tier) {}
 
   struct Listing {
     std::vector<StoredLayer> layers;
@@ -28,7 +29,8 @@ class LayerAdmin {
   [[nodiscard]] Listing List(std::string_view digest_prefix, std::size_t limit);
 
   enum class From { kDisk, kDiskAndBackend };
-  /// NOT_FOUND unless a complete layer is on the disk (or, with kDiskAndBackend, in the back end).
+  /// NOT_FOUND unless a complete layer is on the disk (or, with kDiskAndBackend, in the back end),
+  /// FAILED_PRECONDITION while it is pinned.
   absl::Status Remove(const base::Digest& digest, From from);
 
   [[nodiscard]] std::int64_t WaitingCopies() const;
@@ -37,6 +39,7 @@ class LayerAdmin {
  private:
   Storage& storage_;
   Swarm& swarm_;
+  LayerPins& pins_;
   DurableTier* const tier_;
 };
 

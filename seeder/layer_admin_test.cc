@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "lib/base/file.h"
 #include "lib/observe/metrics.h"
 #include "lib/testing/fake_clock.h"
 #include "lib/testing/temp_dir.h"
@@ -21,14 +22,22 @@ class LayerAdminTest : public ::testing::Test {
     auto storage = FileStorage::Open(dir_.path() + "/disk", base::MiB(1), clock_);
     EXPECT_TRUE(storage.ok()) << storage.status();
     storage_ = *std::move(storage);
-    admin_ = std::make_unique<LayerAdmin>(*storage_, swarm_, nullptr);
+    Restart();
+  }
+  // Pins are read again, as after a restart.
+  void Restart() {
+    pins_.reset();
+    auto pins = LayerPins::Open(*storage_, dir_.path() + "/pins");
+    ASSERT_TRUE(pins.ok()) << pins.status();
+    pins_ = *std::move(pins);
+    admin_ = std::make_unique<LayerAdmin>(*storage_, swarm_, *pins_, tier_.get());
   }
   void OpenTier() {
     auto backend = ssi::FsBackend::Open(dir_.path() + "/tier");
     ASSERT_TRUE(backend.ok()) << backend.status();
     tier_ = std::make_unique<DurableTier>(*std::move(backend), *storage_, metrics_,
                                           DurableTier::Options());
-    admin_ = std::make_unique<LayerAdmin>(*storage_, swarm_, tier_.get());
+    admin_ = std::make_unique<LayerAdmin>(*storage_, swarm_, *pins_, tier_.get());
   }
 
   base::Digest Store(const std::string& content) {
@@ -47,6 +56,7 @@ class LayerAdminTest : public ::testing::Test {
   SeederMetrics metrics_{registry_};
   FakeSwarm swarm_;
   std::unique_ptr<FileStorage> storage_;
+  std::unique_ptr<LayerPins> pins_;
   std::unique_ptr<DurableTier> tier_;
   std::unique_ptr<LayerAdmin> admin_;
 };
@@ -95,6 +105,47 @@ TEST_F(LayerAdminTest, TheBackEndKeepsItUnlessToldOtherwise) {
   // Not on the disk any more, but there.
   EXPECT_TRUE(admin_->Remove(digest, LayerAdmin::From::kDiskAndBackend).ok());
   EXPECT_TRUE(absl::IsNotFound(admin_->Remove(digest, LayerAdmin::From::kDiskAndBackend)));
+}
+
+TEST_F(LayerAdminTest, APinnedLayerIsNotEvictedNorRemovedAlsoAfterARestart) {
+  const base::Digest pinned = Store(std::string(400'000, 'p'));
+  ASSERT_TRUE(pins_->Pin(pinned).ok());
+  EXPECT_TRUE(pins_->Pin(pinned).ok());
+  Restart();
+  EXPECT_TRUE(pins_->Has(pinned));
+  EXPECT_TRUE(absl::IsFailedPrecondition(admin_->Remove(pinned, LayerAdmin::From::kDisk)));
+  const base::Digest one = Store(std::string(400'000, '1'));
+  Store(std::string(400'000, '2'));
+  EXPECT_TRUE(storage_->Find(pinned));
+  EXPECT_FALSE(storage_->Find(one));
+
+  ASSERT_TRUE(pins_->Unpin(pinned).ok());
+  EXPECT_TRUE(absl::IsNotFound(pins_->Unpin(pinned)));
+  Restart();
+  EXPECT_FALSE(pins_->Has(pinned));
+  EXPECT_TRUE(admin_->Remove(pinned, LayerAdmin::From::kDisk).ok());
+}
+
+TEST_F(LayerAdminTest, OnlyWhatIsHereIsPinned) {
+  const base::Digest digest = base::Digest::Of("content");
+  EXPECT_TRUE(absl::IsNotFound(pins_->Pin(digest)));
+  {
+    const auto writer = storage_->Create(digest, 7, "lab/app");
+    ASSERT_TRUE(writer.ok());
+    EXPECT_TRUE(absl::IsNotFound(pins_->Pin(digest)));
+  }
+  Store("content");
+  ASSERT_TRUE(pins_->Pin(digest).ok());
+  pins_.reset();
+  ASSERT_TRUE(storage_->Remove(digest).ok());
+  Restart();
+  EXPECT_FALSE(pins_->Has(digest));
+}
+
+TEST_F(LayerAdminTest, PinsThatCanNotBeReadAreNotForgotten) {
+  const std::string path = dir_.path() + "/pins";
+  ASSERT_TRUE(base::WriteFileAtomic(path, "not a digest\n").ok());
+  EXPECT_TRUE(absl::IsInvalidArgument(LayerPins::Open(*storage_, path).status()));
 }
 
 }  // namespace

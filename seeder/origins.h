@@ -1,10 +1,12 @@
 #pragma once
 
+#include <string>
 #include <utility>
 
 #include "lib/base/clock.h"
 #include "lib/base/status.h"
 #include "lib/registry/cancellation.h"
+#include "lib/registry/image_name.h"
 #include "lib/registry/origin.h"
 #include "lib/registry/proxies.h"
 #include "lib/registry/registry_client.h"
@@ -19,6 +21,11 @@ class Origins {
   /// Blocks until every byte is in `sink`; errors as registry::Client::FetchBlob().
   virtual absl::Status Fetch(const LayerRequest& request, registry::BlobSink& sink,
                              registry::Cancellation& cancellation) = 0;
+  /// Blocks; the text of an image's manifest. Errors as registry::Client::FetchManifest().
+  virtual absl::StatusOr<std::string> FetchManifest(const registry::ImageName& image,
+                                                    registry::Cancellation& cancellation) = 0;
+  /// PERMISSION_DENIED when the registry may not be asked.
+  [[nodiscard]] virtual absl::Status Allows(const std::string& registry) const = 0;
 };
 
 /// The registries of the `origins:` table.
@@ -34,6 +41,14 @@ class RegistryOrigins final : public Origins {
     EAGLE_ASSIGN_OR_RETURN(const registry::Origin origin, table_.Find(request.registry));
     return client_.FetchBlob(origin, {request.repositories, request.digest, request.size_bytes},
                              sink, cancellation);
+  }
+  absl::StatusOr<std::string> FetchManifest(const registry::ImageName& image,
+                                            registry::Cancellation& cancellation) override {
+    EAGLE_ASSIGN_OR_RETURN(const registry::Origin origin, table_.Find(image.registry));
+    return client_.FetchManifest(origin, image.repository, image.reference(), cancellation);
+  }
+  [[nodiscard]] absl::Status Allows(const std::string& registry) const override {
+    return table_.Find(registry).status();
   }
 
  private:

@@ -110,15 +110,47 @@ absl::Status SeederApp::StartParts(const SeederConfig& config) {
   rpc::ServerOptions server;
   server.addresses = {config.listen};
   EAGLE_ASSIGN_OR_RETURN(server_, rpc::Server::Start(std::move(server), {service_.get()}));
+  EAGLE_RETURN_IF_ERROR(StartPreheater(config));
+  EAGLE_RETURN_IF_ERROR(StartNotifications(config.notifications));
   EAGLE_RETURN_IF_ERROR(StartAdmin(config));
   observer_ = std::thread([this] { ObserveLoop(); });
   ready_ = true;
   return absl::OkStatus();
 }
 
+absl::Status SeederApp::StartPreheater(const SeederConfig& config) {
+  Preheater::Options options;
+  options.max_queued = static_cast<std::size_t>(config.preheat.queue);
+  for (const std::string& text : config.preheat.platforms) {
+    EAGLE_ASSIGN_OR_RETURN(auto platform, registry::Platform::Parse(text));
+    options.platforms.push_back(std::move(platform));
+  }
+  images_ = std::make_unique<ImageFetch>(*origins_, *fetches_);
+  preheater_ = std::make_unique<Preheater>(
+      std::move(options),
+      [this](const registry::ImageName& image, const std::vector<registry::Platform>& platforms,
+             const ImageProgressCallback& progress, registry::Cancellation& cancellation) {
+        return images_->Run(image, platforms, progress, cancellation);
+      },
+      [this](const std::string& registry) { return origins_->Allows(registry); }, metrics_);
+  return absl::OkStatus();
+}
+
+absl::Status SeederApp::StartNotifications(const NotificationsConfig& config) {
+  if (config.listen.empty()) return absl::OkStatus();
+  notifications_ = std::make_unique<Notifications>(
+      *preheater_, NotificationSecrets{config.secret_file, config.username, config.password_file});
+  NotificationServerOptions options;
+  options.listen = config.listen;
+  EAGLE_ASSIGN_OR_RETURN(notification_server_, NotificationServer::Start(options, *notifications_));
+  return absl::OkStatus();
+}
+
 absl::Status SeederApp::StartAdmin(const SeederConfig& config) {
-  admin_ = std::make_unique<LayerAdmin>(*storage_, *swarm_, tier_.get());
-  admin_service_ = std::make_unique<SeederService>(*admin_, *storage_, *swarm_);
+  EAGLE_ASSIGN_OR_RETURN(pins_, LayerPins::Open(*storage_, config.data_dir + "/pins"));
+  admin_ = std::make_unique<LayerAdmin>(*storage_, *swarm_, *pins_, tier_.get());
+  admin_service_ =
+      std::make_unique<SeederService>(*admin_, *pins_, *preheater_, *storage_, *swarm_);
   rpc::ServerOptions options;
   options.addresses = {config.admin_listen.empty()
                            ? fmt::format("unix:{}/admin.sock", config.data_dir)
@@ -167,6 +199,8 @@ absl::Status SeederApp::SeedStoredLayers() {
 SeederApp::~SeederApp() {
   ready_ = false;
   if (server_ != nullptr) server_->SetServing(false);
+  notification_server_.reset();
+  if (preheater_ != nullptr) preheater_->Stop();
   if (fetches_ != nullptr) fetches_->Stop();
   if (tier_ != nullptr) tier_->Stop();
   server_.reset();
@@ -180,6 +214,7 @@ SeederApp::~SeederApp() {
     }
     observer_.join();
   }
+  preheater_.reset();
   fetches_.reset();
   if (swarm_ != nullptr) swarm_->Close();
   uploads_.reset();

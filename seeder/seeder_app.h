@@ -15,10 +15,14 @@
 #include "seeder/durable_tier.h"
 #include "seeder/file_storage.h"
 #include "seeder/grpc_other_seeders.h"
+#include "seeder/image_fetch.h"
 #include "seeder/layer_admin.h"
 #include "seeder/layer_fetches.h"
+#include "seeder/layer_pins.h"
 #include "seeder/metainfo_service.h"
+#include "seeder/notification_server.h"
 #include "seeder/origin_fetch.h"
+#include "seeder/preheater.h"
 #include "seeder/second_uploads.h"
 #include "seeder/seeder_config.h"
 #include "seeder/seeder_metrics.h"
@@ -36,6 +40,8 @@ class SeederApp final : public process::App, private EvictionListener {
 
   [[nodiscard]] int grpc_port() const { return server_->port(); }
   [[nodiscard]] std::uint16_t metrics_port() const { return ops_->port(); }
+  /// Only with `notifications.listen`.
+  [[nodiscard]] std::uint16_t notifications_port() const { return notification_server_->port(); }
 
  private:
   SeederApp() : metrics_(registry_) {}
@@ -43,6 +49,8 @@ class SeederApp final : public process::App, private EvictionListener {
   absl::Status StartParts(const SeederConfig& config);
   absl::Status SeedStoredLayers();
   absl::Status OpenTier(const SeederConfig& config);
+  absl::Status StartPreheater(const SeederConfig& config);
+  absl::Status StartNotifications(const NotificationsConfig& config);
   absl::Status StartAdmin(const SeederConfig& config);
   void OnEviction(const base::Digest& digest) override;
   void ObserveLoop();
@@ -65,6 +73,12 @@ class SeederApp final : public process::App, private EvictionListener {
   std::unique_ptr<LayerFetches> fetches_;
   std::unique_ptr<MetaInfoService> service_;
   std::unique_ptr<rpc::Server> server_;
+  std::unique_ptr<ImageFetch> images_;
+  std::unique_ptr<Preheater> preheater_;
+  std::unique_ptr<Notifications> notifications_;
+  /// nullptr where nothing listens for notifications.
+  std::unique_ptr<NotificationServer> notification_server_;
+  std::unique_ptr<LayerPins> pins_;
   std::unique_ptr<LayerAdmin> admin_;
   std::unique_ptr<SeederService> admin_service_;
   std::unique_ptr<rpc::Server> admin_server_;

@@ -11,6 +11,7 @@
 #include "lib/base/endpoint.h"
 #include "lib/config/reader.h"
 #include "lib/registry/blob_url.h"
+#include "lib/registry/manifest.h"
 
 namespace eagle::seeder {
 namespace {
@@ -198,6 +199,33 @@ void ReadOrigin(Section& section, OriginConfig* out) {
   CheckPositive(section, "stall_timeout", out->stall_timeout);
 }
 
+void ReadPreheat(Section& section, PreheatConfig* out) {
+  section.Strings("platforms", &out->platforms);
+  section.Int("queue", &out->queue, 1, 100'000);
+  if (out->platforms.empty()) section.Problem("platforms", "name at least one, as linux/amd64");
+  for (const std::string& text : out->platforms) {
+    const auto platform = registry::Platform::Parse(text);
+    if (!platform.ok()) section.Problem("platforms", std::string(base::Message(platform.status())));
+  }
+}
+
+void ReadNotifications(Section& section, NotificationsConfig* out) {
+  section.String("listen", &out->listen);
+  section.String("secret_file", &out->secret_file);
+  section.String("username", &out->username);
+  section.String("password_file", &out->password_file);
+  CheckPath(section, "secret_file", out->secret_file);
+  CheckPath(section, "password_file", out->password_file);
+  if (out->username.empty() != out->password_file.empty()) {
+    section.Problem("username", "username and password_file belong together");
+  }
+  if (out->listen.empty()) return;
+  CheckEndpoint(section, "listen", out->listen);
+  if (out->secret_file.empty() && out->username.empty()) {
+    section.Problem("listen", "needs a secret_file, or a username and password_file");
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<SeederConfig> LoadConfig(const std::string& path) {
@@ -223,6 +251,9 @@ absl::StatusOr<SeederConfig> LoadConfig(const std::string& path) {
   root.String("docker_config", &config.docker_config);
   CheckPath(root, "docker_config", config.docker_config);
   root.Map("origin", [&](Section& section) { ReadOrigin(section, &config.origin); });
+  root.Map("preheat", [&](Section& section) { ReadPreheat(section, &config.preheat); });
+  root.Map("notifications",
+           [&](Section& section) { ReadNotifications(section, &config.notifications); });
   root.Map("metrics", [&](Section& section) {
     section.String("listen", &config.metrics_listen);
     if (!config.metrics_listen.empty()) CheckEndpoint(section, "listen", config.metrics_listen);

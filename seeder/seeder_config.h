@@ -39,6 +39,21 @@ struct OriginConfig {
   std::int64_t attempts = 5;
 };
 
+struct PreheatConfig {
+  /// "os/architecture[/variant]", of an index.
+  std::vector<std::string> platforms = {"linux/amd64", "linux/arm64"};
+  /// Images that may wait.
+  std::int64_t queue = 256;
+};
+
+struct NotificationsConfig {
+  /// "" is off.
+  std::string listen;
+  std::string secret_file;
+  std::string username;
+  std::string password_file;
+};
+
 /// The seeder's settings; config.example.yaml explains each.
 struct SeederConfig {
   std::string listen = "0.0.0.0:55008";
@@ -56,6 +71,8 @@ struct SeederConfig {
   /// For registries without `credentials` of their own; "" is none.
   std::string docker_config;
   OriginConfig origin;
+  PreheatConfig preheat;
+  NotificationsConfig notifications;
   std::string metrics_listen = "0.0.0.0:61012";
   std::string log_level = "info";
 };

@@ -51,6 +51,12 @@ TEST_F(SeederConfigTest, TheExampleShowsTheDefaults) {
   EXPECT_EQ(example->origin.connect_timeout, defaults.origin.connect_timeout);
   EXPECT_EQ(example->origin.stall_timeout, defaults.origin.stall_timeout);
   EXPECT_EQ(example->origin.attempts, defaults.origin.attempts);
+  EXPECT_EQ(example->preheat.platforms, defaults.preheat.platforms);
+  EXPECT_EQ(example->preheat.queue, defaults.preheat.queue);
+  EXPECT_EQ(example->notifications.listen, defaults.notifications.listen);
+  EXPECT_EQ(example->notifications.secret_file, defaults.notifications.secret_file);
+  EXPECT_EQ(example->notifications.username, defaults.notifications.username);
+  EXPECT_EQ(example->notifications.password_file, defaults.notifications.password_file);
   EXPECT_EQ(example->metrics_listen, defaults.metrics_listen);
   EXPECT_EQ(example->log_level, defaults.log_level);
   EXPECT_EQ(example->seeders.size(), 2u);
@@ -203,6 +209,24 @@ unknown: 1
     EXPECT_THAT(error,
                 HasSubstr(text.starts_with("t.yaml") ? "config.yaml" + text.substr(6) : text));
   }
+}
+
+TEST_F(SeederConfigTest, NotificationsNeedASecret) {
+  const std::string listen = trackers_ + "notifications:\n  listen: 127.0.0.1:0\n";
+  EXPECT_THAT(ErrorOf(listen), HasSubstr("needs a secret_file"));
+  EXPECT_THAT(ErrorOf(listen + "  username: u\n"), HasSubstr("belong together"));
+  EXPECT_THAT(ErrorOf(listen + "  secret_file: s\n"), HasSubstr("absolute path"));
+  EXPECT_TRUE(Load(listen + "  secret_file: /s\n").ok());
+  EXPECT_TRUE(Load(listen + "  username: u\n  password_file: /p\n").ok());
+}
+
+TEST_F(SeederConfigTest, PreheatKnowsPlatforms) {
+  const auto config = Load(trackers_ + "preheat:\n  platforms: [linux/arm/v7]\n  queue: 3\n");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_THAT(config->preheat.platforms, ElementsAre("linux/arm/v7"));
+  EXPECT_EQ(config->preheat.queue, 3);
+  EXPECT_THAT(ErrorOf(trackers_ + "preheat:\n  platforms: [amd64]\n"), HasSubstr("a platform is"));
+  EXPECT_THAT(ErrorOf(trackers_ + "preheat:\n  platforms: []\n"), HasSubstr("at least one"));
 }
 
 }  // namespace

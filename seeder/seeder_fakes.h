@@ -125,6 +125,19 @@ class FakeOrigins final : public Origins {
     if (handler) return handler(request, sink, cancellation);
     return Send(content, sink);
   }
+  /// What is there under a tag or a digest, whatever the repository.
+  void PutManifest(const std::string& reference, const std::string& text) {
+    const absl::MutexLock held(&mutex_);
+    manifests_[reference] = text;
+  }
+  absl::StatusOr<std::string> FetchManifest(const registry::ImageName& image,
+                                            registry::Cancellation&) override {
+    const absl::MutexLock held(&mutex_);
+    const auto it = manifests_.find(image.reference());
+    if (it == manifests_.end()) return absl::NotFoundError("no such manifest");
+    return it->second;
+  }
+  [[nodiscard]] absl::Status Allows(const std::string&) const override { return absl::OkStatus(); }
 
   static absl::Status Send(const std::string& content, registry::BlobSink& sink) {
     EAGLE_RETURN_IF_ERROR(sink.Begin(static_cast<std::int64_t>(content.size())));
@@ -147,6 +160,7 @@ class FakeOrigins final : public Origins {
   absl::Mutex mutex_;
   Handler handler_ ABSL_GUARDED_BY(mutex_);
   std::map<base::Digest, std::string> contents_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, std::string> manifests_ ABSL_GUARDED_BY(mutex_);
   std::vector<LayerRequest> asked_ ABSL_GUARDED_BY(mutex_);
 };
 

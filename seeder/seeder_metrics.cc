@@ -42,6 +42,12 @@ SeederMetrics::SeederMetrics(observe::MetricsRegistry& registry)
       not_kept_(registry.AddCounter("eagle_seeder_kept_layers_total",
                                     "Layers copied to the storage back end.",
                                     {{"result", "failed"}})),
+      preheated_(registry.AddCounter("eagle_seeder_preheats_total", "Images preheated.",
+                                     {{"result", "ok"}})),
+      not_preheated_(registry.AddCounter("eagle_seeder_preheats_total", "Images preheated.",
+                                         {{"result", "failed"}})),
+      waiting_preheats_(registry.AddGauge("eagle_seeder_waiting_preheats",
+                                          "Images that wait to be preheated, or are fetched.")),
       waiting_callers_(
           registry.AddGauge("eagle_seeder_waiting_callers", "Requests that wait for a layer.")),
       stored_bytes_(registry.AddGauge("eagle_seeder_stored_bytes",
@@ -116,6 +122,14 @@ void SeederMetrics::LayerKept(bool ok) {
 
 void SeederMetrics::CallersWait(std::int64_t callers) {
   waiting_callers_.Set(static_cast<double>(callers));
+}
+
+void SeederMetrics::PreheatsWait(std::int64_t images) {
+  waiting_preheats_.Set(static_cast<double>(images));
+}
+
+void SeederMetrics::PreheatEnded(bool ok) {
+  (ok ? preheated_ : not_preheated_).Increment();
 }
 
 void SeederMetrics::ObserveSwarm(const swarm::SessionTotals& totals) {

@@ -45,6 +45,9 @@ class SeederMetrics {
   /// A layer was copied to the storage back end, or given up.
   void LayerKept(bool ok);
   void CallersWait(std::int64_t callers);
+  /// Images that are to be preheated, with those that are being fetched.
+  void PreheatsWait(std::int64_t images);
+  void PreheatEnded(bool ok);
   /// What the session and the storage count themselves; called again and again.
   void ObserveSwarm(const swarm::SessionTotals& totals);
   void ObserveStorage(const Storage::Usage& usage);
@@ -64,6 +67,9 @@ class SeederMetrics {
   observe::Counter& restored_bytes_;
   observe::Counter& kept_;
   observe::Counter& not_kept_;
+  observe::Counter& preheated_;
+  observe::Counter& not_preheated_;
+  observe::Gauge& waiting_preheats_;
   observe::Gauge& waiting_callers_;
   observe::Gauge& stored_bytes_;
   observe::Gauge& storage_limit_bytes_;

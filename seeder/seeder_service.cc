@@ -38,7 +38,11 @@ grpc::ServerUnaryReactor* SeederService::ListLayers(grpc::CallbackServerContext*
         request->limit() == 0 ? kMaxListed : std::min(request->limit(), kMaxListed);
     const LayerAdmin::Listing listing =
         admin_.List(request->digest_prefix(), static_cast<std::size_t>(limit));
-    for (const StoredLayer& layer : listing.layers) Fill(layer, reply->add_layers());
+    for (const StoredLayer& layer : listing.layers) {
+      v1::Layer* out = reply->add_layers();
+      Fill(layer, out);
+      out->set_pinned(pins_.Has(layer.digest));
+    }
     reply->set_truncated(listing.truncated);
     return absl::OkStatus();
   });
@@ -55,6 +59,24 @@ grpc::ServerUnaryReactor* SeederService::RemoveLayer(grpc::CallbackServerContext
   });
 }
 
+grpc::ServerUnaryReactor* SeederService::PinLayer(grpc::CallbackServerContext* context,
+                                                  const v1::PinLayerRequest* request,
+                                                  v1::PinLayerReply*) {
+  return Answer(context, [this, request] {
+    const auto digest = base::Digest::Parse(request->digest());
+    return digest.ok() ? pins_.Pin(*digest) : digest.status();
+  });
+}
+
+grpc::ServerUnaryReactor* SeederService::UnpinLayer(grpc::CallbackServerContext* context,
+                                                    const v1::UnpinLayerRequest* request,
+                                                    v1::UnpinLayerReply*) {
+  return Answer(context, [this, request] {
+    const auto digest = base::Digest::Parse(request->digest());
+    return digest.ok() ? pins_.Unpin(*digest) : digest.status();
+  });
+}
+
 grpc::ServerUnaryReactor* SeederService::GetStatus(grpc::CallbackServerContext* context,
                                                    const v1::GetStatusRequest*,
                                                    v1::GetStatusReply* reply) {
@@ -68,6 +90,7 @@ grpc::ServerUnaryReactor* SeederService::GetStatus(grpc::CallbackServerContext* 
     reply->set_peers(totals.peers);
     reply->set_waiting_copies(admin_.WaitingCopies());
     reply->set_has_backend(admin_.has_backend());
+    reply->set_waiting_preheats(preheater_.waiting());
     return absl::OkStatus();
   });
 }

@@ -24,14 +24,15 @@ HttpUrl At(HttpUrl endpoint, std::string target) {
   return endpoint;
 }
 
-absl::Status RefusalOf(int status, const std::string& where, bool authorized) {
-  if (status == 404) return absl::NotFoundError(fmt::format("{} has no such layer (404)", where));
+absl::Status RefusalOf(int status, const std::string& where, std::string_view what,
+                       bool authorized) {
+  if (status == 404)
+    return absl::NotFoundError(fmt::format("{} has no such {} (404)", where, what));
   if (status == 401 || status == 403) {
     return absl::PermissionDeniedError(
-        authorized
-            ? fmt::format("the credentials of `origins` may not have this layer from {} ({})",
-                          where, status)
-            : fmt::format("{} wants credentials for this layer ({})", where, status));
+        authorized ? fmt::format("the credentials of `origins` may not have this {} from {} ({})",
+                                 what, where, status)
+                   : fmt::format("{} wants credentials for this {} ({})", where, what, status));
   }
   return absl::UnavailableError(fmt::format("{} answered {}", where, status));
 }
@@ -118,7 +119,9 @@ SourceResult BlobSource::Judge(const HttpUrl& url, HttpResult result, Hop* hop) 
           fmt::format("{} redirects to what is {}", where, base::Message(target.status())));
     }
   } else {
-    out.status = RefusalOf(status, where, !hop->authorization.empty());
+    const bool is_manifest = url_.target.find("/manifests/") != std::string::npos;
+    out.status =
+        RefusalOf(status, where, is_manifest ? "manifest" : "layer", !hop->authorization.empty());
     out.retry = status == 429 || status >= 500;
     out.http_status = status;
   }

@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "lib/registry/blob_url.h"
+#include "lib/registry/image_name.h"
+#include "lib/registry/manifest_fetch.h"
 
 namespace eagle::registry {
 namespace {
@@ -95,6 +97,28 @@ absl::Status Client::FetchBlob(const Origin& origin, const BlobRequest& request,
     if (endpoint.is_mirror && absl::IsUnavailable(status)) PauseMirror(endpoint);
   }
   return status;
+}
+
+absl::StatusOr<std::string> Client::FetchManifest(const Origin& origin,
+                                                  const std::string& repository,
+                                                  const std::string& reference,
+                                                  Cancellation& cancellation) {
+  const auto digest = base::Digest::Parse(reference);
+  if (!IsRepository(repository) || (!digest.ok() && !IsTag(reference))) {
+    return absl::InvalidArgumentError("malformed repository or reference");
+  }
+  const std::shared_ptr<TransferGate> gate = GateOf(origin);
+  absl::StatusOr<std::string> text;
+  for (const Origin& endpoint : EndpointsOf(origin)) {
+    const BlobSource::Shared shared{
+        endpoint, authorizer_, *gate, proxies_, options_.connect_timeout, options_.stall_timeout};
+    RetryOptions retries = options_.retries;
+    if (endpoint.is_mirror) retries.attempts = std::min(retries.attempts, kMirrorAttempts);
+    text = FetchManifestFrom(shared, {repository, reference}, retries, cancellation);
+    if (text.ok() || cancellation.cancelled()) return text;
+    if (endpoint.is_mirror && absl::IsUnavailable(text.status())) PauseMirror(endpoint);
+  }
+  return text;
 }
 
 }  // namespace eagle::registry

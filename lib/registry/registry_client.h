@@ -66,6 +66,13 @@ class Client {
   absl::Status FetchBlob(const Origin& origin, const BlobRequest& request, BlobSink& sink,
                          Cancellation& cancellation);
 
+  /// The text of a manifest or index, at most kMaxManifestBytes, by the same way. `reference` is a
+  /// tag or a digest; with a digest the bytes are the digest's. Blocks. Errors as FetchBlob()'s,
+  /// and INVALID_ARGUMENT also for what is no reference.
+  absl::StatusOr<std::string> FetchManifest(const Origin& origin, const std::string& repository,
+                                            const std::string& reference,
+                                            Cancellation& cancellation);
+
  private:
   std::shared_ptr<TransferGate> GateOf(const Origin& origin);
   [[nodiscard]] std::vector<Origin> EndpointsOf(const Origin& origin);

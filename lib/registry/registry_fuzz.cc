@@ -8,6 +8,8 @@
 #include "lib/registry/docker_config.h"
 #include "lib/registry/http_transfer.h"
 #include "lib/registry/http_url.h"
+#include "lib/registry/image_name.h"
+#include "lib/registry/manifest.h"
 #include "lib/registry/token_request.h"
 
 using eagle::registry::BlobUrl;
@@ -15,7 +17,7 @@ using eagle::registry::ContentRange;
 using eagle::registry::HttpUrl;
 
 // The texts that come from outside: a node's url, a registry's Location, Content-Range and
-// WWW-Authenticate, a token server's answer; and a docker config.json.
+// WWW-Authenticate, a token server's answer, its manifests; an image's name; a docker config.json.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   if (const auto url = BlobUrl::Parse(text); url.ok()) {
@@ -29,6 +31,17 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (!again.ok() || *again != *url) std::abort();
   }
   (void)ContentRange::Parse(text);
+  if (const auto name = eagle::registry::ImageName::Parse(text); name.ok()) {
+    const auto again = eagle::registry::ImageName::Parse(name->str());
+    if (!again.ok() || *again != *name) std::abort();
+  }
+  (void)eagle::registry::Platform::Parse(text);
+  if (const auto manifest = eagle::registry::Manifest::Parse(text); manifest.ok()) {
+    if (!manifest->layers.empty() && !manifest->entries.empty()) std::abort();
+    for (const auto& layer : manifest->layers) {
+      if (layer.size_bytes <= 0) std::abort();
+    }
+  }
   (void)eagle::registry::ParseToken(text);
   if (const auto challenges = eagle::registry::ParseChallenges(text); challenges.ok()) {
     for (const auto& challenge : *challenges) {
